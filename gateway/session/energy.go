@@ -1,0 +1,118 @@
+package session
+
+import (
+	"time"
+
+	"pilewatch/devices"
+	"pilewatch/gateway/tariff"
+)
+
+// step is the energy between two successive samples of a port.
+type step struct {
+	from, to  devices.Millis // from == to where time stepped back
+	mWh       int64
+	estimated bool
+}
+
+// measure gives the energy between two samples of one port, in whole mWh: the
+// advance of the register where power could have delivered it, else the
+// trapezoid of the two powers over at most MaxGap, else nothing. first says that
+// the step leads into a session, where an order's register begins at 0.
+func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, first bool) step {
+	s := step{from: min(a.Time, b.Time), to: b.Time}
+	elapsed := s.to.Sub(s.from)
+	advance, ok := advance(a, b, first)
+	switch {
+	case ok && believable(advance, elapsed, maxPortMW):
+		s.mWh = advance
+	case elapsed <= r.MaxGap:
+		s.mWh = trapezoid(a.PowerMW, b.PowerMW, elapsed)
+		s.estimated = ok
+	default:
+		s.estimated = true
+	}
+	return s
+}
+
+// advance gives how far the port's register moved; ok is false where the two
+// samples share none.
+func advance(a, b *devices.Reading, first bool) (mWh int64, ok bool) {
+	switch {
+	case a.Has.Has(devices.HasEnergy) && b.Has.Has(devices.HasEnergy):
+		return b.EnergyMWh - a.EnergyMWh, true
+	case b.Has.Has(devices.HasOrderEnergy):
+		same := a.Has.Has(devices.HasOrderEnergy) && (a.Order == b.Order || a.Order == "" || b.Order == "")
+		if first && (!same || b.OrderMWh < a.OrderMWh) {
+			return b.OrderMWh, true // the order began between the two
+		}
+		return b.OrderMWh - a.OrderMWh, same
+	}
+	return 0, false
+}
+
+// believable reports whether max_port_w x 1.5 could have delivered the advance
+// in the time, with 10 Wh to spare.
+func believable(mWh int64, elapsed time.Duration, maxPortMW int64) bool {
+	ms := min(elapsed, 30*24*time.Hour).Milliseconds() // so that the product fits
+	return mWh >= 0 && mWh <= maxPortMW*3*ms/7_200_000+10_000
+}
+
+// trapezoid is the energy of a power that moved evenly from a to b, rounded half
+// up to the mWh; never negative.
+func trapezoid(aMW, bMW int64, d time.Duration) int64 {
+	return max(0, ((aMW+bMW)*d.Milliseconds()+3_600_000)/7_200_000)
+}
+
+// splitter divides a session's energy over the bands of its tariff.
+type splitter struct {
+	loc  *time.Location
+	into []int64
+}
+
+// add counts a step in the session's sums.
+func (o *OpenSession) add(r *rules, s step) {
+	o.EnergyMWh += s.mWh
+	if s.estimated {
+		o.Quality |= Estimated
+	}
+	switch {
+	case len(o.Bands) == 0 || s.mWh == 0:
+	case len(o.Bands) == 1:
+		o.Bands[0].EnergyMWh += s.mWh
+	default:
+		if o.split == nil {
+			o.split = &splitter{loc: r.loc, into: make([]int64, len(o.Bands))}
+		}
+		clear(o.split.into)
+		o.Plan.Split(o.split.loc, s.from, s.to, s.mWh, o.split.into)
+		for i, e := range o.split.into {
+			o.Bands[i].EnergyMWh += e
+		}
+	}
+}
+
+// bands gives a tariff's bands with nothing in them.
+func bands(t *tariff.Tariff) []Band {
+	if t == nil {
+		return nil
+	}
+	bs := make([]Band, len(t.Bands))
+	for i, b := range t.Bands {
+		bs[i] = Band{Name: b.Name, Price: b.Price}
+	}
+	return bs
+}
+
+// price sets the fees of a session that has ended, from its bands and the tariff
+// fixed at its start.
+func (s *Session) price(t *tariff.Tariff) {
+	if t == nil {
+		return
+	}
+	mWh := make([]int64, len(s.Bands))
+	for i, b := range s.Bands {
+		mWh[i] = b.EnergyMWh
+	}
+	s.ElectricityFen = t.Electricity(mWh)
+	s.ServiceFen = t.Service(s.EnergyMWh, s.Duration(), s.PeakMW)
+}

@@ -1,0 +1,273 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"pilewatch/devices"
+)
+
+// event applies what happened at a port, or at a pile as a whole.
+func (f *folder) event(e *devices.Event, received devices.Millis, prior *Prior) Outcome {
+	p := f.s.pile(e.Pile)
+	if e.Port == 0 { // an alarm of the pile: no session's business
+		if e.DeviceTime && !newKey(&p.Events, eventKey{e.Time, e.Kind}) {
+			return Duplicate
+		}
+		p.LastReceived = max(p.LastReceived, received)
+		return Applied
+	}
+	q := p.port(e.Port)
+	if !q.newEvent(e, received) {
+		return Duplicate
+	}
+	p.LastReceived = max(p.LastReceived, received)
+	at := port{folder: f, pile: p, PortState: q}
+	switch e.Kind {
+	case devices.EventStart:
+		return at.start(e, received)
+	case devices.EventStop:
+		return at.stop(e, received)
+	case devices.EventCard:
+		return at.card(e)
+	case devices.EventSettle:
+		return at.settle(e, prior)
+	}
+	return Applied
+}
+
+// newEvent notes an event; false when it is the same again. Settlements are
+// told apart by their order.
+func (q *PortState) newEvent(e *devices.Event, received devices.Millis) bool {
+	switch {
+	case e.Kind == devices.EventSettle:
+		return true
+	case e.DeviceTime:
+		return newKey(&q.Events, eventKey{e.Time, e.Kind})
+	case e.Has.Has(devices.HasSeq):
+		return q.newSeq(e.Seq, e.Kind, received)
+	}
+	return true
+}
+
+func newKey(keys *[]eventKey, k eventKey) bool {
+	if slices.Contains(*keys, k) {
+		return false
+	}
+	*keys = append(*keys, k)
+	*keys = slices.Delete(*keys, 0, max(0, len(*keys)-keepEvents))
+	return true
+}
+
+// Behind reports whether an input is older, by the device's own clock, than
+// something of the same kind that was applied: it may be a repetition that the
+// state no longer holds, and who has the journal should look there first.
+func (s *State) Behind(in Input) bool {
+	switch {
+	case in.Reading != nil && in.Reading.DeviceTime:
+		q := s.Port(in.Reading.Pile, in.Reading.Port)
+		return q != nil && in.Reading.Time < q.Newest
+	case in.Status != nil && in.Status.DeviceTime:
+		p := s.Piles[in.Status.Pile]
+		return p != nil && in.Status.Time < p.NewestStatus
+	case in.Event != nil && in.Event.DeviceTime:
+		return s.behindEvent(in.Event)
+	}
+	return false
+}
+
+func (s *State) behindEvent(e *devices.Event) bool {
+	p := s.Piles[e.Pile]
+	if p == nil {
+		return false
+	}
+	keys, newest := p.Events, devices.Millis(0)
+	if q := p.find(e.Port); q != nil {
+		keys, newest = q.Events, q.Newest
+	}
+	return e.Time < newest || slices.ContainsFunc(keys, func(k eventKey) bool { return e.Time < k.Time })
+}
+
+// start opens a session, or tells an open one who it belongs to.
+func (p port) start(e *devices.Event, received devices.Millis) Outcome {
+	if e.DeviceTime && p.Open == nil && p.overtaken(e.Time) {
+		return Stale
+	}
+	sample := p.sample(e)
+	if p.Open != nil {
+		p.gap(e.Time)
+	}
+	if p.Open != nil && p.Open.another(e.Card, e.Order) {
+		p.close(ReasonReplaced, p.Open.lastTime(p.PortState))
+	}
+	if p.Open == nil {
+		p.open(e.Time, e.Card, e.Order)
+	} else {
+		p.identify(e.Card, e.Order)
+	}
+	p.LastReceived = max(p.LastReceived, received)
+	p.apply(sample, received)
+	return Applied
+}
+
+// overtaken reports whether readings after an instant have shown already what
+// became of a session that was to start then.
+func (q *PortState) overtaken(at devices.Millis) bool {
+	return q.Newest.Sub(at) > keepStart || at < q.Newest && slices.ContainsFunc(q.Closed, func(c closedRef) bool { return c.End >= at })
+}
+
+// keepStart is how late behind the readings a start event still opens a session.
+const keepStart = 2 * time.Minute
+
+// stop closes the open session when it is the one that is meant.
+func (p port) stop(e *devices.Event, received devices.Millis) Outcome {
+	sample := p.sample(e)
+	if sample != nil {
+		p.gap(e.Time)
+	}
+	o := p.Open
+	if o == nil || e.DeviceTime && e.Time < o.Start || e.Order != "" && o.Order != "" && e.Order != o.Order {
+		p.apply(sample, received)
+		return Applied
+	}
+	p.identify(e.Card, e.Order)
+	p.reopen() // the pile knows better than the clock
+	p.apply(sample, received)
+	p.close(e.Reason, max(e.Time, o.lastTime(p.PortState)))
+	return Applied
+}
+
+// card notes a card that was shown: the open session's where it has none, else
+// that of the next session.
+func (p port) card(e *devices.Event) Outcome {
+	if p.Open != nil && !p.Open.Lost && p.Open.Card == "" {
+		p.identify(e.Card, e.Order)
+	} else if p.Open == nil || p.Open.Card != e.Card {
+		p.PendingCard, p.PendingAt = e.Card, e.Time
+	}
+	return Applied
+}
+
+// sample makes a reading of an event that carries a register; nil for one that
+// carries none, or that is older than the newest applied sample. Its power is
+// that of the last sample.
+func (p port) sample(e *devices.Event) *devices.Reading {
+	registers := e.Has & (devices.HasEnergy | devices.HasOrderEnergy)
+	if registers == 0 || e.DeviceTime && e.Time <= p.Newest {
+		return nil
+	}
+	r := p.Last
+	r.Pile, r.Port, r.Time, r.DeviceTime, r.Card, r.Order = e.Pile, e.Port, e.Time, e.DeviceTime, e.Card, e.Order
+	r.Has = r.Has&^(devices.HasEnergy|devices.HasOrderEnergy|devices.HasSeq) | registers
+	r.EnergyMWh, r.OrderMWh = e.EnergyMWh, e.OrderMWh
+	return &r
+}
+
+// apply takes an event's sample in as the port's newest.
+func (p port) apply(sample *devices.Reading, received devices.Millis) {
+	if sample == nil {
+		return
+	}
+	p.count(sample)
+	if p.Open != nil {
+		p.take(sample)
+	}
+	p.Last, p.LastReceived = *sample, received
+	if sample.DeviceTime {
+		p.Newest = sample.Time
+	}
+}
+
+// settle applies a whole order that the pile kept while it was offline.
+func (p port) settle(e *devices.Event, prior *Prior) Outcome {
+	if o := p.Open; o != nil && (o.Order == e.Order || o.Order == "" && overlap(e, o.Start, o.lastTime(p.PortState))) {
+		p.settleOpen(e)
+		return Applied
+	}
+	if i := p.closedIndex(e); i >= 0 {
+		c := &p.Closed[i]
+		if c.Settled {
+			return Duplicate
+		}
+		c.Settled, c.Order = true, e.Order
+		p.amend(e, c.ID, c.Start, c.EnergyMWh)
+		return Applied
+	}
+	if prior != nil {
+		p.amend(e, prior.ID, prior.Start, prior.EnergyMWh)
+		return Applied
+	}
+	p.settleUnknown(e)
+	return Applied
+}
+
+// closedIndex finds the closed session of a settled order: by the order, or,
+// where the pile's telemetry names none, by the time; -1 for none.
+func (q *PortState) closedIndex(e *devices.Event) int {
+	if i := slices.IndexFunc(q.Closed, func(c closedRef) bool { return c.Order == e.Order }); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(q.Closed, func(c closedRef) bool { return c.Order == "" && overlap(e, c.Start, c.End) })
+}
+
+// HoldsOrder reports whether the state itself can tell what became of an order.
+func (s *State) HoldsOrder(pile string, number uint8, order string) bool {
+	q := s.Port(pile, number)
+	return q != nil && (q.Open != nil && q.Open.Order == order ||
+		slices.ContainsFunc(q.Closed, func(c closedRef) bool { return c.Order == order }))
+}
+
+// overlap reports whether a settled order and a session share most of the shorter one.
+func overlap(e *devices.Event, start, end devices.Millis) bool {
+	shared := min(e.End, end).Sub(max(e.Start, start))
+	shorter := min(e.End.Sub(e.Start), end.Sub(start))
+	return shared >= 0 && shared >= shorter/2
+}
+
+// settleOpen closes the session that the pile has settled: the order is over.
+func (p port) settleOpen(e *devices.Event) {
+	o := p.Open
+	last := o.lastTime(p.PortState)
+	p.reopen()
+	p.identify(e.Card, e.Order)
+	o.SettledMWh = e.SettledMWh
+	if disputed(o.EnergyMWh, e.SettledMWh) {
+		o.Quality |= Disputed
+	}
+	p.close(e.Reason, max(last, e.End))
+}
+
+// amend adds what a pile settled to a session that is closed.
+func (p port) amend(e *devices.Event, id string, start devices.Millis, measuredMWh int64) {
+	s := Session{ID: id, Pile: p.pile.Name, Port: p.Number, Start: start, Order: e.Order, Reason: e.Reason, SettledMWh: e.SettledMWh}
+	if e.Reason == ReasonUnknown {
+		s.Reason = ""
+	}
+	if disputed(measuredMWh, e.SettledMWh) {
+		s.Quality |= Disputed
+	}
+	p.emit(Settled, &s)
+}
+
+// settleUnknown makes a closed session of an order that was never heard of. Its
+// energy is spread evenly over its time; more than the port can deliver is disputed.
+func (p port) settleUnknown(e *devices.Event) {
+	t := p.r.tariffs.At(e.Start)
+	o := OpenSession{Plan: t, Session: Session{
+		ID: p.freshID(e.Start), Pile: p.pile.Name, Port: p.Number, Building: p.pile.Building, Order: e.Order,
+		Start: e.Start, End: e.End, MeterStartMWh: -1, MeterEndMWh: -1, SettledMWh: e.SettledMWh,
+		Quality: Late, Bands: bands(t),
+	}}
+	if t != nil {
+		o.Tariff = t.Name
+	}
+	o.setCard(p.r, e.Card)
+	o.add(p.r, step{from: e.Start, to: e.End, mWh: e.SettledMWh})
+	o.PeakMW = o.MeanMW()
+	if !believable(e.SettledMWh, e.End.Sub(e.Start)+time.Second, p.pile.MaxPortMW) {
+		o.Quality |= Disputed
+	}
+	o.finish(e.Reason, e.End)
+	p.remember(closedRef{Start: o.Start, End: o.End, ID: o.ID, Order: o.Order, EnergyMWh: o.EnergyMWh, Settled: true})
+	p.emit(Closed, &o.Session)
+}

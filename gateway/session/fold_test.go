@@ -1,0 +1,572 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pilewatch/devices"
+	"pilewatch/gateway/tariff"
+)
+
+// t0 is 2026-11-23 20:00:00 in Shanghai.
+var t0 = devices.MillisOf(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+
+// at is t0 plus a duration such as "1h30m".
+func at(s string) devices.Millis {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		panic(err)
+	}
+	return t0.Add(d)
+}
+
+// bench drives the fold as a gateway would, and notes what changed.
+type bench struct {
+	t     *testing.T
+	state *State
+	log   []Change
+}
+
+func newBench(t *testing.T, edit ...func(*Settings)) *bench {
+	t.Helper()
+	set := DefaultSettings()
+	for _, e := range edit {
+		e(&set)
+	}
+	s, err := NewState(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{t: t, state: s}
+}
+
+func (b *bench) step(in Input) Outcome {
+	b.t.Helper()
+	out, o, err := Step(b.state, in, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.log = append(b.log, out...)
+	return o
+}
+
+// read feeds a reading of P01 port 1, by the device's clock.
+func (b *bench) read(when string, watts int64, with ...func(*devices.Reading)) Outcome {
+	b.t.Helper()
+	r := devices.Reading{Pile: "P01", Port: 1, Time: at(when), DeviceTime: true, PowerMW: watts * 1000}
+	for _, w := range with {
+		w(&r)
+	}
+	return b.step(Input{Received: r.Time, Reading: &r})
+}
+
+func (b *bench) event(kind devices.EventKind, when string, with ...func(*devices.Event)) Outcome {
+	b.t.Helper()
+	e := devices.Event{Pile: "P01", Port: 1, Kind: kind, Time: at(when), DeviceTime: true}
+	for _, w := range with {
+		w(&e)
+	}
+	return b.step(Input{Received: e.Time, Event: &e})
+}
+
+func (b *bench) tick(when string) { b.step(Input{Received: at(when)}) }
+
+func state(s devices.PortState) func(*devices.Reading) {
+	return func(r *devices.Reading) { r.State = s }
+}
+func wh(x float64) func(*devices.Reading) {
+	return func(r *devices.Reading) { r.EnergyMWh, _ = devices.Milli(x); r.Has |= devices.HasEnergy }
+}
+func orderWh(order string, x float64) func(*devices.Reading) {
+	return func(r *devices.Reading) {
+		r.Order = order
+		r.OrderMWh, _ = devices.Milli(x)
+		r.Has |= devices.HasOrderEnergy
+	}
+}
+func card(c string) func(*devices.Reading) { return func(r *devices.Reading) { r.Card = c } }
+func received(when string) func(*devices.Reading) {
+	return func(r *devices.Reading) { r.Time, r.DeviceTime = at(when), false }
+}
+func onPort(n uint8) func(*devices.Reading) { return func(r *devices.Reading) { r.Port = n } }
+
+// closed gives the closed sessions in order, each in one line.
+func (b *bench) closed() string {
+	var lines []string
+	for _, c := range b.log {
+		if c.Kind == Closed {
+			s := c.Session
+			lines = append(lines, fmt.Sprintf("%s..%s %d mWh %s %s", clock(s.Start), clock(s.End), s.EnergyMWh, s.Reason, s.Quality))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func clock(m devices.Millis) string { return m.Sub(t0).String() }
+
+func (b *bench) want(lines ...string) {
+	b.t.Helper()
+	if got, want := b.closed(), strings.Join(lines, "\n"); got != want {
+		b.t.Errorf("closed sessions:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func (b *bench) open() *OpenSession {
+	if p := b.state.Port("P01", 1); p != nil {
+		return p.Open
+	}
+	return nil
+}
+
+const (
+	idle     = devices.StateIdle
+	plugged  = devices.StatePlugged
+	charging = devices.StateCharging
+	full     = devices.StateFull
+	unknown  = devices.StateUnknown
+)
+
+func TestStateOpensAndClosesASession(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 0, state(idle), wh(1000))
+	b.read("1m", 0, state(plugged), wh(1000))
+	b.read("2m", 150, state(charging), wh(1001.25), card("04A1"))
+	b.read("3m", 150, state(charging), wh(1003.75), card("04A1"))
+	b.read("4m", 0, state(full), wh(1005))
+	b.read("5m", 0, state(idle), wh(1005.125))
+	b.read("6m", 0, state(idle), wh(1005.125))
+	b.want("2m0s..5m0s 5125 mWh unplugged measured")
+	s := b.log[len(b.log)-1].Session
+	if s.ID != "P01-1-20261123T120200Z" || s.PeakMW != 150_000 || s.MeterStartMWh != 1_000_000 || s.MeterEndMWh != 1_005_125 || s.Card != "04A1" {
+		t.Errorf("session %+v", s)
+	}
+}
+
+func TestPowerAloneOpensAtTheFirstOfTwo(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 0)
+	b.read("1m", 9)  // under start_w
+	b.read("2m", 60) // the first at or over it, then one under: no session
+	b.read("3m", 9)
+	b.read("4m", 10)
+	b.read("5m", 60, state(unknown))
+	b.read("6m", 60)
+	b.read("7m", 4) // the first under idle_w
+	b.read("8m", 0)
+	b.read("16m59s", 0)
+	if b.closed() != "" {
+		t.Fatalf("closed before idle_for: %s", b.closed())
+	}
+	b.read("17m", 0)
+	// trapezoids in mWh: 3m-4m (9+10)/2/60 -> 158, 583, 1000, 533
+	b.want("4m0s..7m0s 2274 mWh low_power measured")
+}
+
+func TestIdleForEndsAtTheFirstReadingUnder(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), wh(0))
+	b.read("1m", 100, state(charging), wh(1))
+	b.read("2m", 2, state(charging), wh(2))
+	b.read("3m", 100, state(charging), wh(3)) // power is back: the clock starts again
+	b.read("4m", 2, state(charging), wh(4))
+	b.read("9m", 2, state(charging), wh(5))
+	b.read("14m", 2, state(charging), wh(6)) // the register crept on: not this session's
+	b.want("0s..4m0s 4000 mWh low_power measured")
+}
+
+func TestPluggedAndFullDoNotClose(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging))
+	for i := 1; i <= 90; i++ {
+		b.read(fmt.Sprintf("%dm", i), 0, state(full))
+	}
+	if b.open() == nil {
+		t.Fatal("full closed the session")
+	}
+	b.read("91m", 0, state(idle))
+	b.want("0s..1h31m0s 833 mWh unplugged measured") // 100 W to 0 W over the first minute
+}
+
+func TestIdlePortWithPowerIsNoSession(t *testing.T) {
+	b := newBench(t)
+	for i := range 30 {
+		b.read(fmt.Sprintf("%dm", i), 200, state(idle))
+	}
+	if len(b.log) != 0 {
+		t.Errorf("changes: %v", b.log)
+	}
+}
+
+func TestStartEventOpensAndStopCloses(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 0, state(idle), wh(50))
+	b.event(devices.EventStart, "20s", func(e *devices.Event) { e.Card, e.Order = "04A1", "A-1" })
+	b.read("30s", 120, state(charging), wh(50.5))
+	b.read("1m", 120, state(charging), wh(51.5))
+	b.event(devices.EventStop, "1m20s", func(e *devices.Event) {
+		e.Order, e.Reason = "A-1", "full"
+		e.Has, e.EnergyMWh = devices.HasEnergy, 52_125
+	})
+	b.read("1m30s", 120, state(charging), wh(52.25)) // the pile's word is behind its own event
+	b.read("2m", 0, state(idle), wh(52.25))
+	b.want("20s..1m20s 2125 mWh full measured")
+	if s := b.log[len(b.log)-1].Session; s.Card != "04A1" || s.Order != "A-1" {
+		t.Errorf("session %+v", s)
+	}
+}
+
+func TestStartEventLendsItsCardToASessionThatIsOpen(t *testing.T) {
+	b := newBench(t, func(s *Settings) { s.Cards = map[string]Card{"04A1": {Household: "1-603"}} })
+	b.read("0s", 120, state(charging))
+	b.event(devices.EventStart, "5s", func(e *devices.Event) { e.Card, e.Order = "04A1", "A-1" })
+	b.read("1m", 0, state(idle))
+	b.want("0s..1m0s 1000 mWh unplugged measured")
+	if s := b.log[len(b.log)-1].Session; s.Card != "04A1" || s.Household != "1-603" || s.Order != "A-1" {
+		t.Errorf("session %+v", s)
+	}
+}
+
+func TestCardEventNamesTheNextSession(t *testing.T) {
+	b := newBench(t)
+	b.event(devices.EventCard, "0s", func(e *devices.Event) { e.Card = "04A1" })
+	b.read("1m", 100, state(charging))
+	if o := b.open(); o == nil || o.Card != "04A1" {
+		t.Fatalf("open session %+v", o)
+	}
+	b.read("2m", 0, state(idle))
+	b.read("3m", 100, state(charging))
+	if o := b.open(); o.Card != "" {
+		t.Errorf("the card was used twice: %q", o.Card)
+	}
+}
+
+func TestAnotherOrderReplaces(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), orderWh("A", 0), card("04A1"))
+	b.read("1m", 100, state(charging), orderWh("A", 2), card("04A1"))
+	b.read("2m", 100, state(charging), orderWh("B", 1.5), card("04A1"))
+	b.read("3m", 100, state(charging), orderWh("B", 3.5), card("04A1"))
+	b.read("4m", 0, state(idle), orderWh("B", 4))
+	b.want("0s..1m0s 2000 mWh replaced measured", "2m0s..4m0s 4000 mWh unplugged measured")
+}
+
+func TestAnotherCardReplacesAndTheStepIsTheNewOnes(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), wh(10), card("04A1"))
+	b.read("1m", 100, state(charging), wh(12), card("04A1"))
+	b.read("2m", 100, state(charging), wh(15), card("04A2"))
+	b.read("3m", 0, state(idle), wh(15.5), card("04A2"))
+	b.want("0s..1m0s 2000 mWh replaced measured", "2m0s..3m0s 3500 mWh unplugged measured")
+}
+
+func TestEnergyBeginsAtTheLastReadingBeforeTheStart(t *testing.T) {
+	for _, c := range []struct {
+		before string
+		want   string
+	}{
+		{"-15m", "0s..1m0s 7000 mWh unplugged measured"}, // at most max_gap old
+		{"-15m1s", "0s..1m0s 2000 mWh unplugged measured"},
+	} {
+		b := newBench(t)
+		b.read(c.before, 0, state(idle), wh(100))
+		b.read("0s", 100, state(charging), wh(105))
+		b.read("1m", 0, state(idle), wh(107))
+		b.want(c.want)
+	}
+}
+
+func TestARegisterThatLiesIsNotBelieved(t *testing.T) {
+	for name, c := range map[string]struct {
+		wh   []float64 // at 0, 1, 2 and 3 minutes of 120 W
+		want string
+	}{
+		"honest":            {[]float64{100, 102, 104, 106}, "6000 mWh unplugged measured"},
+		"reset to zero":     {[]float64{100, 102, 0, 2}, "6000 mWh unplugged estimated"},
+		"spike up and back": {[]float64{100, 9102, 104, 106}, "6000 mWh unplugged estimated"},
+		"spike down":        {[]float64{100, 50, 104, 106}, "6000 mWh unplugged estimated"},
+		"just believable":   {[]float64{100, 135, 135, 135}, "35000 mWh unplugged measured"}, // 1,000 W x 1.5 x 1 min + 10 Wh
+		"just too much":     {[]float64{100, 135.001, 135.001, 135.001}, "2000 mWh unplugged estimated"},
+		"x1000":             {[]float64{100, 102000, 104000, 106000}, "6000 mWh unplugged estimated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			for i, w := range c.wh {
+				s := charging
+				if i == 3 {
+					s = idle
+				}
+				b.read(fmt.Sprintf("%dm", i), 120, state(s), wh(w))
+			}
+			b.want("0s..3m0s " + c.want)
+		})
+	}
+}
+
+func TestAStepWithoutRegisterLongerThanMaxGapCountsZero(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 120, state(charging))
+	b.read("15m", 120, state(charging)) // 30 Wh: at most max_gap
+	b.read("30m1s", 120, state(charging))
+	b.read("31m1s", 120, state(idle))
+	b.want("0s..31m1s 32000 mWh unplugged estimated")
+}
+
+func TestAHoleIsBridgedByTheRegister(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 120, state(charging), wh(0))
+	b.read("5h", 120, state(charging), wh(600)) // resumption after a power cut
+	b.read("5h1m", 0, state(idle), wh(602))
+	b.want("0s..5h1m0s 602000 mWh unplugged measured")
+}
+
+func TestTrapezoidRoundsHalfUp(t *testing.T) {
+	// 30 ms at 60 W are 0.5 mWh, 90 ms 1.5 mWh, 29 ms 0.48 mWh.
+	for ms, want := range map[int]int64{30: 1, 90: 2, 29: 0, 89: 1} {
+		if got := trapezoid(60_000, 60_000, time.Duration(ms)*time.Millisecond); got != want {
+			t.Errorf("%d ms: %d mWh, want %d", ms, got, want)
+		}
+	}
+	if got := trapezoid(-900, 0, time.Hour); got != 0 {
+		t.Errorf("noise under zero gives %d mWh", got)
+	}
+}
+
+func TestAGapOverLostAfterCloses(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), wh(0))
+	b.read("1m", 100, state(charging), wh(2))
+	b.read("6h1m", 100, state(charging), wh(600)) // exactly lost_after: the same session
+	b.read("12h1m1s", 100, state(charging), wh(700))
+	b.read("12h2m1s", 0, state(idle), wh(702))
+	b.want("0s..6h1m0s 600000 mWh lost measured", "12h1m1s..12h2m1s 2000 mWh unplugged measured")
+}
+
+func TestLostByTheClockReopensWhenReadingsStillCome(t *testing.T) {
+	lived, replayed := newBench(t), newBench(t)
+	feed := func(b *bench, tick bool) {
+		b.read("0s", 100, state(charging), wh(0))
+		b.read("1m", 100, state(charging), wh(2))
+		if tick {
+			b.tick("6h1m")
+			b.want()
+			b.tick("6h1m1s")
+			b.want("0s..1m0s 2000 mWh lost measured")
+			b.tick("7h")
+		}
+		b.read("2m", 100, state(charging), wh(4), func(r *devices.Reading) {}) // from the pile's own memory
+		b.read("3m", 0, state(idle), wh(5))
+	}
+	feed(lived, true)
+	feed(replayed, false)
+	replayed.want("0s..3m0s 5000 mWh unplugged measured")
+	lived.want("0s..1m0s 2000 mWh lost measured", "0s..3m0s 5000 mWh unplugged measured")
+	if a, b := lived.log[len(lived.log)-1].Session, replayed.log[len(replayed.log)-1].Session; a.ID != b.ID || a.EnergyMWh != b.EnergyMWh || a.Reason != b.Reason {
+		t.Errorf("life %+v, replay %+v", a, b)
+	}
+	var kinds []string
+	for _, c := range lived.log {
+		kinds = append(kinds, c.Kind.String())
+	}
+	if got := strings.Join(kinds, " "); got != "opened closed reopened closed" {
+		t.Errorf("changes: %s", got)
+	}
+}
+
+func TestLostByTheClockStaysLostAfterTheGap(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), wh(0))
+	b.tick("7h")
+	b.read("8h", 100, state(charging), wh(10))
+	b.read("8h1m", 0, state(idle), wh(11))
+	b.want("0s..0s 0 mWh lost measured", "8h0m0s..8h1m0s 1000 mWh unplugged measured")
+}
+
+func TestTheSameTimeAgainChangesNothing(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), wh(0))
+	if o := b.read("1m", 100, state(charging), wh(2)); o != Applied {
+		t.Fatalf("outcome %d", o)
+	}
+	if o := b.read("1m", 999, state(idle), wh(99)); o != Duplicate {
+		t.Errorf("outcome %d", o)
+	}
+	if o := b.read("30s", 999, state(idle), wh(99)); o != Stale {
+		t.Errorf("outcome %d", o)
+	}
+	b.read("2m", 0, state(idle), wh(3))
+	b.want("0s..2m0s 3000 mWh unplugged measured")
+}
+
+func TestWithoutATimeTheSameSeqWithinTenMinutesChangesNothing(t *testing.T) {
+	b := newBench(t)
+	seq := func(n int64) func(*devices.Reading) {
+		return func(r *devices.Reading) { r.Seq = n; r.Has |= devices.HasSeq }
+	}
+	for _, c := range []struct {
+		when string
+		seq  int64
+		want Outcome
+	}{
+		{"0s", 7, Applied}, {"9m", 8, Applied}, {"10m", 7, Duplicate}, {"10m1s", 7, Applied}, {"10m2s", 1, Applied}, {"10m3s", 8, Duplicate},
+	} {
+		if o := b.read(c.when, 100, received(c.when), seq(c.seq)); o != c.want {
+			t.Errorf("seq %d at %s: outcome %d, want %d", c.seq, c.when, o, c.want)
+		}
+	}
+	if o := b.read("10m3s", 100, received("10m3s"), seq(8), onPort(2)); o != Applied {
+		t.Errorf("another port of the same message: outcome %d", o)
+	}
+}
+
+func TestReceiptTimesAndDeviceTimesGoInOrderOfArrival(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 120, state(charging), wh(0))
+	b.read("2m", 120, state(charging), wh(4), received("2m")) // the pile lost its clock
+	if o := b.read("1m", 120, state(charging), wh(5)); o != Applied {
+		t.Fatalf("a device time after a receipt time: outcome %d", o)
+	}
+	b.read("3m", 0, state(idle), wh(7))
+	// The step back in time has no duration; its register's advance (1 Wh) is believed.
+	b.want("0s..3m0s 7000 mWh unplugged measured")
+}
+
+func TestSettlementOfAnUnknownOrderMakesALateSession(t *testing.T) {
+	b := newBench(t)
+	settle := func() Outcome {
+		return b.event(devices.EventSettle, "9h", func(e *devices.Event) {
+			e.Order, e.Card, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "04A1", "full", at("0s"), at("4h"), 480_000
+		})
+	}
+	if o := settle(); o != Applied {
+		t.Fatalf("outcome %d", o)
+	}
+	for range 5 {
+		if o := settle(); o != Duplicate {
+			t.Fatalf("repeated: outcome %d", o)
+		}
+	}
+	b.want("0s..4h0m0s 480000 mWh full late")
+	if s := b.log[0].Session; s.PeakMW != 120_000 || s.SettledMWh != 480_000 || s.ID != "P01-1-20261123T120000Z" {
+		t.Errorf("session %+v", s)
+	}
+}
+
+func TestSettlementAddsTheReasonAndDisputes(t *testing.T) {
+	for _, c := range []struct {
+		settled int64
+		want    Quality
+	}{
+		{480_000, 0}, {480_000 + 19_600, 0}, {480_000 + 19_601, Disputed}, {480_000 - 19_601, Disputed}, // 2 % + 10 Wh
+	} {
+		b := newBench(t)
+		b.read("0s", 120, state(charging), orderWh("A-7", 0))
+		b.read("4h", 120, state(charging), orderWh("A-7", 480))
+		b.read("4h1m", 0, state(idle), orderWh("A-7", 480))
+		b.event(devices.EventSettle, "9h", func(e *devices.Event) {
+			e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "full", at("0s"), at("4h"), c.settled
+		})
+		last := b.log[len(b.log)-1]
+		if last.Kind != Settled || last.Session.ID != "P01-1-20261123T120000Z" || last.Session.Reason != "full" || last.Session.Quality != c.want {
+			t.Errorf("settled %d: %s %+v", c.settled, last.Kind, last.Session)
+		}
+	}
+}
+
+func TestSettlementClosesTheOrderThatIsOpen(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 120, state(charging), orderWh("A-7", 0))
+	b.read("1h", 120, state(charging), orderWh("A-7", 120))
+	b.event(devices.EventSettle, "5h", func(e *devices.Event) {
+		e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "power_failure", at("0s"), at("2h"), 240_000
+	})
+	b.want("0s..2h0m0s 120000 mWh power_failure disputed")
+}
+
+func TestSettlementFindsTheSessionOfAPileThatNamesNoOrders(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 120, state(charging), wh(0))
+	b.read("4h", 120, state(charging), wh(480))
+	b.read("4h1m", 0, state(idle), wh(481))
+	b.event(devices.EventSettle, "5h", func(e *devices.Event) {
+		e.Order, e.Start, e.End, e.SettledMWh = "A-7", at("1m"), at("4h1m"), 480_000
+	})
+	if last := b.log[len(b.log)-1]; last.Kind != Settled || last.Session.Order != "A-7" {
+		t.Errorf("%s %+v", last.Kind, last.Session)
+	}
+}
+
+func TestSettlementOfWhatTheLedgerKnows(t *testing.T) {
+	b := newBench(t)
+	e := devices.Event{Pile: "P01", Port: 1, Kind: devices.EventSettle, Order: "A-7", Start: at("0s"), End: at("1h"), SettledMWh: 100_000, Reason: "full", Time: at("9h"), DeviceTime: true}
+	b.step(Input{Received: at("9h"), Event: &e, Prior: &Prior{ID: "P01-1-X", Start: at("0s"), EnergyMWh: 200_000}})
+	if len(b.log) != 1 || b.log[0].Kind != Settled || b.log[0].Session.ID != "P01-1-X" || b.log[0].Session.Quality != Disputed {
+		t.Errorf("changes %+v", b.log)
+	}
+}
+
+func TestBandsTakeTheTariffOfTheStart(t *testing.T) {
+	b := newBench(t, func(s *Settings) {
+		s.Tariffs = []tariff.Tariff{{
+			Name: "峰谷", ValidFrom: "2026-07-01", PerKWh: 300_000,
+			Bands: []tariff.Band{{Name: "峰", From: 6 * 60, To: 22 * 60, Price: 617_000}, {Name: "谷", From: 22 * 60, To: 6 * 60, Price: 307_000}},
+		}}
+	})
+	b.read("1h", 300, state(charging), wh(0)) // 21:00 in Shanghai
+	b.read("2h30m", 300, state(charging), wh(450))
+	b.read("3h", 0, state(idle), wh(600))
+	s := b.log[len(b.log)-1].Session
+	// 21:00-22:30: 450 Wh, two thirds before 22:00; then 150 Wh in the valley.
+	if len(s.Bands) != 2 || s.Bands[0].EnergyMWh != 300_000 || s.Bands[1].EnergyMWh != 300_000 || s.Tariff != "峰谷" {
+		t.Fatalf("bands %+v", s.Bands)
+	}
+	// 0.3 x 0.617 + 0.3 x 0.307 = 0.2772 yuan; 0.6 x 0.30 = 0.18 yuan.
+	if s.ElectricityFen != 28 || s.ServiceFen != 18 {
+		t.Errorf("fees %d + %d fen", s.ElectricityFen, s.ServiceFen)
+	}
+}
+
+func TestTwoSessionsInOneSecondKeepTwoIDs(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 100, state(charging), orderWh("A", 0))
+	b.read("0.4s", 100, state(charging), orderWh("B", 0))
+	b.read("0.8s", 100, state(charging), orderWh("C", 0))
+	ids := map[string]bool{b.open().ID: true}
+	for _, c := range b.log {
+		if c.Kind == Closed {
+			ids[c.Session.ID] = true
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("ids %v", ids)
+	}
+}
+
+func TestLateStartEventStillOpens(t *testing.T) {
+	b := newBench(t)
+	b.read("30s", 0, state(plugged), wh(0))
+	b.event(devices.EventStart, "20s", func(e *devices.Event) { e.Card = "04A1" })
+	b.read("1m", 100, state(charging), wh(1))
+	b.read("2m", 0, state(idle), wh(2))
+	b.want("20s..2m0s 2000 mWh unplugged measured")
+	if o := b.event(devices.EventStart, "40s", func(e *devices.Event) { e.Card = "04A2" }); o != Stale || b.open() != nil {
+		t.Errorf("a start within a session that is over: outcome %d, open %v", o, b.open())
+	}
+}
+
+func TestRepeatedEventsChangeNothing(t *testing.T) {
+	b := newBench(t)
+	for range 2 {
+		b.event(devices.EventStart, "0s", func(e *devices.Event) { e.Order = "A" })
+	}
+	b.read("1m", 100, state(charging))
+	b.read("2m", 100, state(charging))
+	for range 2 {
+		b.event(devices.EventStop, "3m", func(e *devices.Event) { e.Order, e.Reason = "A", "remote" })
+	}
+	if o := b.event(devices.EventStart, "0s", func(e *devices.Event) { e.Order = "A" }); o != Duplicate {
+		t.Errorf("outcome %d", o)
+	}
+	b.want("0s..3m0s 1667 mWh remote measured")
+}
