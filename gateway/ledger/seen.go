@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"pilewatch/devices"
+)
+
+// Key tells one thing that a device said, by its own clock, from all others.
+type Key struct {
+	Pile string
+	Port uint8
+	What uint8 // 0 a reading, 1 a status, 2 + the kind of an event
+	Time devices.Millis
+}
+
+// KeyOf gives an entry's key; ok is false for what has no time of the device.
+func KeyOf(e *Entry) (k Key, ok bool) {
+	switch e.Kind {
+	case KindReading:
+		return Key{e.Reading.Pile, e.Reading.Port, 0, e.Reading.Time}, e.Reading.DeviceTime
+	case KindStatus:
+		return Key{e.Status.Pile, 0, 1, e.Status.Time}, e.Status.DeviceTime
+	case KindEvent:
+		return Key{e.Event.Pile, e.Event.Port, 2 + uint8(e.Event.Kind), e.Event.Time}, e.Event.DeviceTime
+	}
+	return k, false
+}
+
+// seenCache holds the keys of the blocks that were looked into last: repetitions
+// come in runs.
+type seenCache struct {
+	mu     sync.Mutex
+	blocks map[Seq]map[Key]struct{}
+	order  []Seq // oldest first
+}
+
+const seenBlocks = 16
+
+// Seen reports whether the journal holds k.
+func (l *Ledger) Seen(ctx context.Context, k Key) (bool, error) {
+	l.seen.mu.Lock()
+	defer l.seen.mu.Unlock()
+	for _, keys := range l.seen.blocks {
+		if _, ok := keys[k]; ok {
+			return true, nil
+		}
+	}
+	seqs, err := l.blocksAt(ctx, k.Time)
+	if err != nil {
+		return false, err
+	}
+	for _, seq := range seqs {
+		if _, ok := l.seen.blocks[seq]; ok {
+			continue // looked into above
+		}
+		keys, err := l.keysOf(ctx, seq)
+		if err != nil {
+			return false, err
+		}
+		l.seen.add(seq, keys)
+		if _, ok := keys[k]; ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// blocksAt gives the blocks that span an instant.
+func (l *Ledger) blocksAt(ctx context.Context, at devices.Millis) ([]Seq, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT j.seq FROM journal_hour AS h JOIN journal AS j ON j.seq = h.seq
+		WHERE h.hour = ?1 AND j.first_time <= ?2 AND j.last_time >= ?2`, int64(at)/hourMillis, at)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a repetition: %w", err)
+	}
+	defer rows.Close()
+	var seqs []Seq
+	for rows.Next() {
+		var s Seq
+		if err := rows.Scan(&s); err != nil {
+			return nil, fmt.Errorf("looking for a repetition: %w", err)
+		}
+		seqs = append(seqs, s)
+	}
+	return seqs, rows.Err()
+}
+
+func (l *Ledger) keysOf(ctx context.Context, seq Seq) (map[Key]struct{}, error) {
+	b, err := l.readRows(ctx, seq, 1)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[Key]struct{}, len(b.Entries))
+	for i := range b.Entries {
+		if k, ok := KeyOf(&b.Entries[i]); ok {
+			keys[k] = struct{}{}
+		}
+	}
+	return keys, nil
+}
+
+func (c *seenCache) add(seq Seq, keys map[Key]struct{}) {
+	if c.blocks == nil {
+		c.blocks = map[Seq]map[Key]struct{}{}
+	}
+	if len(c.order) >= seenBlocks {
+		delete(c.blocks, c.order[0])
+		c.order = c.order[1:]
+	}
+	c.blocks[seq] = keys
+	c.order = append(c.order, seq)
+}
