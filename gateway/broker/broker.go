@@ -1,0 +1,192 @@
+// Package broker is the embedded MQTT broker, for estates that have none.
+//
+// It is a front only: a pile's message goes straight into the pipeline, and the
+// PUBACK goes out after the commit that holds it, so that the pile itself keeps
+// what was not committed. The broker's own queues serve other listeners (a
+// recorder, a test client) at best effort and hold nothing of ours.
+package broker
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/listeners"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"pilewatch/devices"
+	"pilewatch/gateway/ingest"
+)
+
+// Config says where the broker listens and who may speak.
+type Config struct {
+	Listen string
+	TLS    *tls.Config // nil: plain
+	// Allowed tells whether a user may connect; nil lets everybody in, which is
+	// for loopback addresses only.
+	Allowed func(user string, password []byte) bool
+	// Reader is the user who may read every topic; the others are piles, named
+	// after themselves, and speak and hear of themselves alone.
+	Reader string
+}
+
+// Broker is the source that piles connect to.
+type Broker struct {
+	cfg    Config
+	sink   ingest.Sink
+	now    func() devices.Millis
+	log    *slog.Logger
+	server *mqtt.Server
+	addr   string
+	up     atomic.Bool
+}
+
+// maxClients bounds the connections of one small box.
+const maxClients = 20_000
+
+// New listens on the address. Nothing is accepted before Run.
+func New(cfg Config, sink ingest.Sink, now func() devices.Millis, log *slog.Logger) (*Broker, error) {
+	b := &Broker{cfg: cfg, sink: sink, now: now, log: log}
+	caps := mqtt.NewDefaultServerCapabilities()
+	caps.MaximumClients = maxClients
+	caps.MaximumClientWritesPending = 1024
+	caps.MaximumPacketSize = 2 * devices.MaxPayload
+	caps.MaximumSessionExpiryInterval = 3600
+	b.server = mqtt.New(&mqtt.Options{Capabilities: caps, Logger: slog.New(quiet{log.Handler()})})
+	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
+		return nil, fmt.Errorf("embedded broker: %w", err)
+	}
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("embedded broker: %w; set mqtt.listen to a free address, or mqtt.broker to the broker that is there", err)
+	}
+	if cfg.TLS != nil {
+		ln = tls.NewListener(ln, cfg.TLS)
+	}
+	b.addr = ln.Addr().String()
+	if err := b.server.AddListener(listeners.NewNet("mqtt", ln)); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded broker: %w", err), ln.Close())
+	}
+	return b, nil
+}
+
+// Addr is the address that the broker listens on.
+func (b *Broker) Addr() string { return b.addr }
+
+// Run serves until ctx is done; then it takes no more messages, and closes the
+// connections once drained is closed.
+func (b *Broker) Run(ctx context.Context, drained <-chan struct{}) error {
+	if err := b.server.Serve(); err != nil {
+		return fmt.Errorf("embedded broker: %w", err)
+	}
+	b.up.Store(true)
+	b.log.Info("embedded broker listening", "address", b.addr)
+	<-ctx.Done()
+	b.up.Store(false)
+	<-drained
+	return b.server.Close()
+}
+
+// Connected says why messages can't come now; nil when they can.
+func (b *Broker) Connected() error {
+	if !b.up.Load() {
+		return errors.New("the embedded broker is not serving")
+	}
+	return nil
+}
+
+// hook is where the broker asks us.
+type hook struct {
+	mqtt.HookBase
+	broker *Broker
+}
+
+// ID names the hook.
+func (h *hook) ID() string { return "pilewatch" }
+
+// Provides lists what the broker asks.
+func (h *hook) Provides(b byte) bool {
+	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish, mqtt.OnWillSent}, []byte{b})
+}
+
+// OnConnectAuthenticate lets a client in.
+func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
+	allowed := h.broker.cfg.Allowed
+	if allowed == nil || allowed(string(pk.Connect.Username), pk.Connect.Password) {
+		return true
+	}
+	h.broker.log.Warn("a client with a wrong name or password was refused", "client", cl.ID, "address", cl.Net.Remote)
+	return false
+}
+
+// OnACLCheck lets a pile speak and hear of itself alone: one level of the topic
+// is its user name.
+func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
+	if h.broker.cfg.Allowed == nil {
+		return true
+	}
+	user := string(cl.Properties.Username)
+	if user == h.broker.cfg.Reader {
+		return !write
+	}
+	for level := range strings.SplitSeq(topic, "/") {
+		if level == user {
+			return true
+		}
+	}
+	h.broker.log.Warn("a client was kept from a topic that is not its own", "user", user, "topic", topic, "write", write)
+	return false
+}
+
+// OnPublish waits for the commit. The PUBACK follows when it returns without an
+// error; otherwise the connection ends, so that the pile sends again.
+func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	b := h.broker
+	if strings.HasPrefix(pk.TopicName, "$") {
+		return pk, nil
+	}
+	if !b.up.Load() {
+		cl.Stop(ingest.ErrStopped)
+		return pk, packets.ErrRejectPacket
+	}
+	done := make(chan error, 1)
+	d := ingest.Delivery{Input: devices.Input{Topic: pk.TopicName, Payload: pk.Payload, Received: b.now()}, Done: func(err error) { done <- err }}
+	if err := b.sink.Submit(context.Background(), d); err != nil {
+		cl.Stop(err)
+		return pk, packets.ErrRejectPacket
+	}
+	if err := <-done; err != nil {
+		cl.Stop(err)
+		return pk, packets.ErrRejectPacket
+	}
+	return pk, nil
+}
+
+// OnWillSent passes on the word of a pile that is gone.
+func (h *hook) OnWillSent(_ *mqtt.Client, pk packets.Packet) {
+	b := h.broker
+	d := ingest.Delivery{Input: devices.Input{Topic: pk.TopicName, Payload: bytes.Clone(pk.Payload), Received: b.now()}}
+	if err := b.sink.Submit(context.Background(), d); err != nil {
+		b.log.Warn("a pile's last will could not be kept", "topic", pk.TopicName, "error", err)
+	}
+}
+
+// quiet passes on only the errors of the broker's own log: a client that leaves
+// is no news.
+type quiet struct{ slog.Handler }
+
+// Enabled lets errors through.
+func (q quiet) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+
+// WithAttrs keeps the handler quiet.
+func (q quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(a)} }
+
+// WithGroup keeps the handler quiet.
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }

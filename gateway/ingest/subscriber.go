@@ -1,0 +1,173 @@
+package ingest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"pilewatch/devices"
+)
+
+// SubscriberConfig says which broker to listen to.
+type SubscriberConfig struct {
+	Broker   string // tcp:// ssl:// ws:// wss://
+	ClientID string
+	Username string
+	Password func() (string, error) // asked at each connection; nil for none
+	TLS      *tls.Config            // nil: the system's roots
+	Filters  []string
+}
+
+// Subscriber is the source that listens to somebody else's broker. It keeps its
+// session there (CleanSession false), so that the broker holds what comes while
+// the gateway is away, and acknowledges by hand, in order.
+type Subscriber struct {
+	cfg       SubscriberConfig
+	sink      Sink
+	now       func() devices.Millis
+	log       *slog.Logger
+	overflow  func()
+	connected atomic.Pointer[error] // nil pointer: connected
+}
+
+var errNotYet = errors.New("not connected to the broker yet")
+
+// NewSubscriber makes the source; overflow is called for each message of QoS 0
+// that found no room.
+func NewSubscriber(cfg SubscriberConfig, sink Sink, now func() devices.Millis, overflow func(), log *slog.Logger) *Subscriber {
+	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow}
+	s.state(errNotYet)
+	return s
+}
+
+func (s *Subscriber) state(err error) {
+	if err == nil {
+		s.connected.Store(nil)
+		return
+	}
+	s.connected.Store(&err)
+}
+
+// Connected says why messages can't come now; nil when they can.
+func (s *Subscriber) Connected() error {
+	if e := s.connected.Load(); e != nil {
+		return fmt.Errorf("broker %s: %w", s.cfg.Broker, *e)
+	}
+	return nil
+}
+
+// Bounds of waiting, for the broker and for words with it.
+const (
+	maxReconnect   = 15 * time.Second
+	subscribeFor   = 10 * time.Second
+	subscribeAgain = 5 * time.Second
+	disconnectMs   = 250
+)
+
+// refused is the SUBACK code for a filter that the user may not read (MQTT 3.1.1, 3.9.3).
+const refused = 0x80
+
+// Run connects, and connects again with a growing wait, until ctx is done. Then
+// it takes no more, and leaves the broker once drained is closed.
+func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
+	o := mqtt.NewClientOptions().AddBroker(s.cfg.Broker).
+		SetClientID(s.cfg.ClientID).SetUsername(s.cfg.Username).SetCleanSession(false).
+		SetAutoAckDisabled(true).SetOrderMatters(true).
+		SetConnectRetry(true).SetConnectRetryInterval(2 * time.Second).
+		SetAutoReconnect(true).SetMaxReconnectInterval(maxReconnect).
+		SetKeepAlive(15 * time.Second).SetPingTimeout(5 * time.Second).SetConnectTimeout(10 * time.Second).SetWriteTimeout(10 * time.Second).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			if ctx.Err() == nil { // else it stays unacknowledged, and the broker keeps it
+				s.handle(m)
+			}
+		})
+	if s.cfg.TLS != nil {
+		o.SetTLSConfig(s.cfg.TLS)
+	}
+	if s.cfg.Password != nil {
+		o.SetCredentialsProvider(func() (string, string) {
+			pw, err := s.cfg.Password()
+			if err != nil {
+				s.log.Error("the broker's password can't be read", "error", err)
+			}
+			return s.cfg.Username, pw
+		})
+	}
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+		s.state(fmt.Errorf("connection lost: %w", err))
+		s.log.Warn("the connection to the broker is lost; connecting again", "broker", s.cfg.Broker, "error", err)
+	})
+	o.SetConnectionNotificationHandler(func(_ mqtt.Client, n mqtt.ConnectionNotification) {
+		if f, ok := n.(mqtt.ConnectionNotificationBrokerFailed); ok {
+			s.state(f.Reason)
+			s.log.Warn("the broker refuses; trying again", "broker", s.cfg.Broker, "error", f.Reason)
+		}
+	})
+	o.SetOnConnectHandler(s.subscribe)
+	c := mqtt.NewClient(o)
+	c.Connect()
+	<-ctx.Done()
+	s.state(ErrStopped)
+	<-drained // until then acknowledgements go out
+	c.Disconnect(disconnectMs)
+	return nil
+}
+
+// subscribe asks for the topics at each connection, for the broker may have
+// forgotten the session, until it has them or the connection is gone.
+func (s *Subscriber) subscribe(c mqtt.Client) {
+	filters := map[string]byte{}
+	for _, f := range s.cfg.Filters {
+		filters[BrokerFilter(f)] = 1
+	}
+	for c.IsConnectionOpen() {
+		err := s.ask(c, filters)
+		if err == nil {
+			s.state(nil)
+			s.log.Info("listening to the broker", "broker", s.cfg.Broker, "filters", s.cfg.Filters)
+			return
+		}
+		s.state(err)
+		s.log.Error("the subscription failed; trying again", "broker", s.cfg.Broker, "error", err)
+		time.Sleep(subscribeAgain)
+	}
+}
+
+func (s *Subscriber) ask(c mqtt.Client, filters map[string]byte) error {
+	t := c.SubscribeMultiple(filters, nil)
+	if !t.WaitTimeout(subscribeFor) {
+		return errors.New("no answer to the subscription")
+	}
+	if err := t.Error(); err != nil {
+		return err
+	}
+	if st, ok := t.(*mqtt.SubscribeToken); ok {
+		for filter, code := range st.Result() {
+			if code == refused {
+				return fmt.Errorf("subscription to %q refused: give user %q the right to read it", filter, s.cfg.Username)
+			}
+		}
+	}
+	return nil
+}
+
+// handle passes a message on. It never blocks: a handler that does ends the connection.
+func (s *Subscriber) handle(m mqtt.Message) {
+	d := Delivery{Input: devices.Input{Topic: m.Topic(), Payload: m.Payload(), Received: s.now(), Retained: m.Retained()}}
+	if m.Qos() > 0 {
+		d.Done = func(err error) {
+			if err == nil {
+				m.Ack()
+			}
+		}
+	}
+	if !s.sink.Put(d) {
+		s.overflow()
+	}
+}
