@@ -23,9 +23,6 @@ const (
 // DropReasons lists them, for labels that are known from the start.
 var DropReasons = []string{DropDuplicate, DropLate, DropRetained, DropOverflow}
 
-// SessionCheckpoint is the name under which the fold's state is kept.
-const SessionCheckpoint = "session"
-
 // checkpointEvery is after how many entries the fold's state is written again:
 // what a restart has to read of the journal.
 const checkpointEvery = 200_000
@@ -124,7 +121,7 @@ func Restore(ctx context.Context, journal Journal, settings session.Settings) (*
 	if err != nil {
 		return nil, 0, err
 	}
-	from, blob, err := journal.LoadCheckpoint(ctx, SessionCheckpoint)
+	from, blob, err := journal.LoadCheckpoint(ctx, ledger.SessionCheckpoint)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -199,7 +196,7 @@ func (b *Batcher) Checkpoint(out *Batch) error {
 	if err != nil {
 		return err
 	}
-	out.Checkpoints = map[string]ledger.Checkpoint{SessionCheckpoint: {Blob: blob}}
+	out.Checkpoints = map[string]ledger.Checkpoint{ledger.SessionCheckpoint: {Blob: blob}}
 	b.since = 0
 	return nil
 }

@@ -325,3 +325,121 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N*len(es))/b.Elapsed().Seconds(), "readings/s")
 }
+
+// charge folds a session of n readings into batches, as ingest does.
+func charge(t *testing.T, l *Ledger, state *session.State, day int, n int) {
+	t.Helper()
+	var es []Entry
+	put := func(e Entry) {
+		in, _ := e.Input()
+		changes, _, err := session.Step(state, in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		es = append(es, e)
+		for _, c := range changes {
+			es = append(es, Entry{Kind: KindSession, Received: e.Received, Change: c.Kind, Session: c.Session})
+		}
+	}
+	for i := range n {
+		at := t0.Add(time.Duration(day)*24*time.Hour + time.Duration(i)*time.Minute)
+		r := devices.Reading{Pile: "P01", Port: 1, Time: at, DeviceTime: true, State: devices.StateCharging, PowerMW: 120_000,
+			Has: devices.HasEnergy, EnergyMWh: int64(day*n+i) * 2000}
+		if i == n-1 {
+			r.State = devices.StateIdle
+		}
+		put(Entry{Kind: KindReading, Received: at, Reading: r})
+	}
+	blob, err := state.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.mustAppend(t, Batch{Entries: es, Checkpoints: map[string]Checkpoint{SessionCheckpoint: {Blob: blob}}})
+}
+
+func newState(t *testing.T) *session.State {
+	t.Helper()
+	s, err := session.NewState(session.DefaultSettings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func verify(t *testing.T, l *Ledger) Report {
+	t.Helper()
+	rep, err := l.Verify(t.Context(), func(float64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+func TestVerifyFindsAChangedSession(t *testing.T) {
+	l := open(t, t.TempDir())
+	state := newState(t)
+	for day := range 3 {
+		charge(t, l, state, day, 10)
+	}
+	if rep := verify(t, l); rep.Sessions != 3 || len(rep.Differences) != 0 {
+		t.Fatalf("an honest ledger: %+v", rep)
+	}
+	for change, want := range map[string]string{
+		"UPDATE session SET energy_mwh = energy_mwh + 1 WHERE start = (SELECT min(start) FROM session)": "EnergyMWh",
+		"UPDATE session SET household = '9-999' WHERE start = (SELECT min(start) FROM session)":         "Household",
+		"UPDATE session SET service_fee_fen = 1 WHERE start = (SELECT min(start) FROM session)":         "ServiceFen",
+		"DELETE FROM session WHERE start = (SELECT min(start) FROM session)":                            "is missing",
+		"INSERT INTO session SELECT 'x'||id, pile, port, open, building, household, card, order_no, start, end, energy_mwh, peak_mw, meter_start_mwh, meter_end_mwh, tariff, bands, electricity_fee_fen, service_fee_fen, stop_reason, quality, settled_mwh FROM session LIMIT 1": "no reading gives it",
+	} {
+		dir := t.TempDir()
+		if err := l.exec(t.Context(), "VACUUM INTO '"+dir+"/"+File+"'"); err != nil {
+			t.Fatal(err)
+		}
+		changed := open(t, dir)
+		if err := changed.exec(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		if rep := verify(t, changed); len(rep.Differences) != 1 || !strings.Contains(rep.Differences[0], want) {
+			t.Errorf("%s: differences %q", change, rep.Differences)
+		}
+	}
+}
+
+func TestPruningKeepsWhatIsNeeded(t *testing.T) {
+	l := open(t, t.TempDir())
+	state := newState(t)
+	for day := range 10 {
+		charge(t, l, state, day, 10)
+	}
+	before := l.Head()
+	cut := t0.Add(5 * 24 * time.Hour)
+	if err := l.Advance(t.Context(), "influxdb", 15); err != nil { // within the second day
+		t.Fatal(err)
+	}
+	prune := func(consumers ...string) Seq {
+		t.Helper()
+		if _, err := l.Prune(t.Context(), cut, cut, consumers); err != nil {
+			t.Fatal(err)
+		}
+		b, err := l.readRows(t.Context(), 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.First
+	}
+	if first := prune("influxdb"); first != 13 { // a day is 10 readings, one opened, one closed
+		t.Errorf("with a consumer at 15 the journal begins at %d", first)
+	}
+	if first := prune(); first != 61 {
+		t.Errorf("the journal begins at %d, want 61", first)
+	}
+	if l.Head() != before {
+		t.Errorf("the head moved from %d to %d", before, l.Head())
+	}
+	if rep := verify(t, l); len(rep.Differences) != 0 || rep.Sessions != 5 {
+		t.Errorf("what stays verifies: %+v", rep)
+	}
+	if items, _, err := l.Sessions(t.Context(), Filter{}); err != nil || len(items) != 10 {
+		t.Errorf("%d sessions stay, %v", len(items), err)
+	}
+}
