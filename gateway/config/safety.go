@@ -1,0 +1,83 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Safety says which overuse rules run, and with which thresholds.
+type Safety struct {
+	Rules map[string]Rule // by rule id; those that the file speaks of
+}
+
+// Rule is what the file says of an overuse rule.
+type Rule struct {
+	Enabled *bool              // nil: as the rule has it
+	Values  map[string]float64 // thresholds; the unit is in the name: warn_kwh, critical_w, hold_min
+}
+
+// RuleIDs are the ids of the overuse rules in the public interface.
+var RuleIDs = []string{"over_power", "second_load", "two_tapers", "excess_energy", "over_time", "resistive_load",
+	"hot_burst", "cycling_load", "profile_mismatch", "card_concurrency", "household_volume", "silent_bike",
+	"back_to_back", "overstay", "port_temperature", "zombie_bike", "unauthorised_draw", "meter_imbalance",
+	"device_alarm", "pile_offline"}
+
+func (c *Config) readRules(n node) {
+	known := fields{}
+	for _, id := range RuleIDs {
+		known[id] = func(n node) { c.Safety.Rules[id] = readRule(n) }
+	}
+	n.object(known)
+}
+
+// maxThreshold is above any threshold that a rule could have, whatever its unit.
+const maxThreshold = 1e9
+
+func readRule(n node) Rule {
+	r := Rule{Values: map[string]float64{}}
+	if n.yaml.Kind != yaml.MappingNode {
+		n.expected("thresholds, or enabled: false")
+		return r
+	}
+	for _, e := range n.entries() {
+		if e.name == "enabled" {
+			r.Enabled = readBool(e.value)
+		} else if x, ok := e.value.number(0, maxThreshold); ok {
+			r.Values[e.name] = x
+		}
+	}
+	for _, warn := range slices.Sorted(maps.Keys(r.Values)) {
+		unit, ok := strings.CutPrefix(warn, "warn_")
+		if critical, both := r.Values["critical_"+unit]; ok && both && critical < r.Values[warn] {
+			n.below("critical_"+unit).bad("under %s: expected it to be higher", warn)
+		}
+	}
+	return r
+}
+
+func readBool(n node) *bool {
+	var b bool
+	if n.yaml.Kind != yaml.ScalarNode || n.yaml.ShortTag() != "!!bool" || n.yaml.Decode(&b) != nil {
+		n.expected("true or false")
+		return nil
+	}
+	return &b
+}
+
+// CheckRules holds the thresholds against those that each rule knows, by rule
+// id. The error lists every one that is unknown, with its place in the file.
+func (c *Config) CheckRules(known map[string][]string) error {
+	var bad problems
+	for _, id := range slices.Sorted(maps.Keys(c.Safety.Rules)) {
+		for _, name := range slices.Sorted(maps.Keys(c.Safety.Rules[id].Values)) {
+			if !slices.Contains(known[id], name) {
+				choices := append([]string{"enabled"}, known[id]...)
+				bad = append(bad, c.Problemf("safety.rules."+id+segment("x", name), "unknown threshold: expected %s", oneOf(choices)))
+			}
+		}
+	}
+	return bad.err()
+}
