@@ -1,0 +1,134 @@
+package native
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pilewatch/devices"
+	"pilewatch/devices/devicetest"
+)
+
+const (
+	received = devices.Millis(1795436131000) // 2026-11-23T20:15:31+08:00
+	topic    = "pilewatch/v1/fuxing/P01/telemetry"
+	onePort  = `{"ts":"2026-11-23T20:15:30.000+08:00","seq":18234,"ports":[` + aPort + `]}`
+	aPort    = `{"port":1,"state":"charging","w":152.4,"v":221.3,"a":0.712,"pf":0.97,"wh":1284531.25,"card":"04A1B2C3","order":"A-1007"}`
+)
+
+func TestConformance(t *testing.T) {
+	devicetest.Run(t, devicetest.Suite{New: New})
+}
+
+func TestEveryFieldArrivesInItsUnit(t *testing.T) {
+	var m devices.Message
+	in := devices.Input{Topic: topic, Payload: []byte(onePort), Received: received}
+	if err := newTestDecoder(t).Decode(in, &m); err != nil {
+		t.Fatal(err)
+	}
+	want := []devices.Reading{{
+		Pile: "P01", Port: 1, State: devices.StateCharging, Card: "04A1B2C3", Order: "A-1007",
+		Time: 1795436130000, DeviceTime: true, Seq: 18234,
+		PowerMW: 152_400, VoltageMV: 221_300, CurrentMA: 712, PFMilli: 970, EnergyMWh: 1_284_531_250,
+		Has: devices.HasSeq | devices.HasVoltage | devices.HasCurrent | devices.HasPowerFactor | devices.HasEnergy,
+	}}
+	if !reflect.DeepEqual(m.Readings, want) || len(m.Statuses)+len(m.Events)+len(m.Rejects) > 0 {
+		t.Errorf("got %+v, want the reading %+v", m, want)
+	}
+}
+
+func TestWhatAMessageAddsLeavesEarlierEntriesAlone(t *testing.T) {
+	earlier := devices.Message{
+		Readings: []devices.Reading{{Pile: "P00", Port: 9}},
+		Rejects:  []devices.Reject{{Reason: devices.BadPort, Detail: "earlier"}},
+	}
+	d := newTestDecoder(t)
+	for _, payload := range []string{`{"ports":[{"port":0,"w":1}]}`, `{"ports":[{"port":1,"w":1},{"port":2}]}`, `{`} {
+		m := devices.Message{Readings: earlier.Readings[:1:1], Rejects: earlier.Rejects[:1:1]}
+		err := d.Decode(devices.Input{Topic: topic, Payload: []byte(payload), Received: received}, &m)
+		if m.Readings[0] != earlier.Readings[0] || m.Rejects[0] != earlier.Rejects[0] {
+			t.Errorf("%s changed what was there: %+v", payload, m)
+		}
+		if err != nil && len(m.Readings)+len(m.Rejects) != 2 {
+			t.Errorf("%s: refused whole (%v), and yet it added to %+v", payload, err, m)
+		}
+	}
+}
+
+func TestMoreThan255PortsAreRefused(t *testing.T) {
+	payload := `{"ports":[` + strings.Repeat(`{"port":1,"w":1},`, 255) + `{"port":2,"w":1}]}`
+	var m devices.Message
+	err := newTestDecoder(t).Decode(devices.Input{Topic: topic, Payload: []byte(payload), Received: received}, &m)
+	if devicetest.ReasonOf(err) != devices.Malformed {
+		t.Errorf("got %v, want malformed", err)
+	}
+}
+
+// The table of names must stay small under a pile that makes them up.
+func TestNamesAreBounded(t *testing.T) {
+	n := make(names)
+	for i := range 3 * mostNames {
+		raw := json.RawMessage(strconv.Quote(fmt.Sprintf("order-%d", i)))
+		if got, rej := n.read("order", raw); rej != nil || got != fmt.Sprintf("order-%d", i) {
+			t.Fatalf("%s: %q, %v", raw, got, rej)
+		}
+	}
+	if len(n) > mostNames {
+		t.Errorf("%d names are kept, want at most %d", len(n), mostNames)
+	}
+}
+
+func TestAGoodMessageAllocatesNothing(t *testing.T) {
+	d := newTestDecoder(t)
+	in := devices.Input{Topic: topic, Payload: ports(12), Received: received}
+	var m devices.Message
+	allocs := testing.AllocsPerRun(500, func() {
+		m.Reset()
+		if err := d.Decode(in, &m); err != nil || len(m.Readings) != 12 {
+			t.Fatalf("%v, %d readings", err, len(m.Readings))
+		}
+	})
+	if allocs > 1 { // the race detector makes pools forget
+		t.Errorf("%v allocations a message, want none", allocs)
+	}
+}
+
+func newTestDecoder(t testing.TB) devices.Decoder {
+	t.Helper()
+	d, err := New(devices.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// ports gives a telemetry of n ports.
+func ports(n int) []byte {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = strings.Replace(aPort, `"port":1`, `"port":`+strconv.Itoa(i+1), 1)
+	}
+	return []byte(strings.Replace(onePort, aPort, strings.Join(list, ","), 1))
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, n := range []int{1, 12} {
+		b.Run(fmt.Sprintf("%dports", n), func(b *testing.B) {
+			d := newTestDecoder(b)
+			in := devices.Input{Topic: topic, Payload: ports(n), Received: received}
+			var m devices.Message
+			b.ReportAllocs()
+			b.SetBytes(int64(len(in.Payload)))
+			for b.Loop() {
+				m.Reset()
+				if err := d.Decode(in, &m); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "readings/s")
+		})
+	}
+}
