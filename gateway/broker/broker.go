@@ -9,7 +9,6 @@ package broker
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,10 +24,8 @@ import (
 	"pilewatch/gateway/ingest"
 )
 
-// Config says where the broker listens and who may speak.
+// Config says who may speak.
 type Config struct {
-	Listen string
-	TLS    *tls.Config // nil: plain
 	// Allowed tells whether a user may connect; nil lets everybody in, which is
 	// for loopback addresses only.
 	Allowed func(user string, password []byte) bool
@@ -51,8 +48,9 @@ type Broker struct {
 // maxClients bounds the connections of one small box.
 const maxClients = 20_000
 
-// New listens on the address. Nothing is accepted before Run.
-func New(cfg Config, sink ingest.Sink, now func() devices.Millis, log *slog.Logger) (*Broker, error) {
+// New makes the broker on a listener, which it owns from then on. Nothing is
+// accepted before Run.
+func New(cfg Config, ln net.Listener, sink ingest.Sink, now func() devices.Millis, log *slog.Logger) (*Broker, error) {
 	b := &Broker{cfg: cfg, sink: sink, now: now, log: log}
 	caps := mqtt.NewDefaultServerCapabilities()
 	caps.MaximumClients = maxClients
@@ -63,17 +61,10 @@ func New(cfg Config, sink ingest.Sink, now func() devices.Millis, log *slog.Logg
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	ln, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("embedded broker: %w; set mqtt.listen to a free address, or mqtt.broker to the broker that is there", err)
-	}
-	if cfg.TLS != nil {
-		ln = tls.NewListener(ln, cfg.TLS)
+	if err := b.server.AddListener(listeners.NewNet("mqtt", ln)); err != nil {
+		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	b.addr = ln.Addr().String()
-	if err := b.server.AddListener(listeners.NewNet("mqtt", ln)); err != nil {
-		return nil, errors.Join(fmt.Errorf("embedded broker: %w", err), ln.Close())
-	}
 	return b, nil
 }
 

@@ -69,16 +69,21 @@ func (p *Pipeline) Put(d Delivery) bool {
 }
 
 // Submit hands a delivery over and waits for room. It fails with ctx's error, or
-// ErrStopped when the pipeline has ended.
+// ErrStopped when the pipeline has ended; d.Done may hear the same.
 func (p *Pipeline) Submit(ctx context.Context, d Delivery) error {
 	select {
 	case p.in <- d:
-		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-p.done:
 		return ErrStopped
 	}
+	select {
+	case <-p.done: // it may have come after the last look
+		p.refuse()
+	default:
+	}
+	return nil
 }
 
 // Run works until ctx is done; then it commits what it has, writes a last
@@ -86,7 +91,6 @@ func (p *Pipeline) Submit(ctx context.Context, d Delivery) error {
 // nothing is acknowledged; what can't be committed within a grace of 5 s after
 // ctx is done is given back with the error.
 func (p *Pipeline) Run(ctx context.Context) error {
-	defer close(p.done)
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
@@ -100,6 +104,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	err := p.gather(ctx, hard)
 	close(p.commits)
 	<-finished
+	close(p.done)
 	p.refuse()
 	return err
 }

@@ -9,8 +9,6 @@ package ingest
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"pilewatch/devices"
 )
@@ -41,78 +39,12 @@ type Sink interface {
 	Submit(ctx context.Context, d Delivery) error
 }
 
-// Route says which decoder reads the topics of an MQTT filter.
+// Route says which decoder reads which topics.
 type Route struct {
-	Filter  string // MQTT topic filter; a shared subscription's prefix is passed over
-	Name    string // of the decoder
-	Decoder devices.Decoder
-}
-
-// CheckFilter says what is wrong with an MQTT topic filter; nil when nothing is.
-func CheckFilter(filter string) error {
-	levels := strings.Split(unshared(filter), "/")
-	for i, l := range levels {
-		switch {
-		case filter == "" || len(filter) > 65535 || strings.ContainsRune(filter, 0):
-			return fmt.Errorf("topic filter %q: expected 1 to 65535 bytes", filter)
-		case l == "#" && i < len(levels)-1:
-			return fmt.Errorf("topic filter %q: # stands for the rest and must be last", filter)
-		case l != "#" && l != "+" && strings.ContainsAny(l, "#+"):
-			// Piles in the field have topics such as status/switch:0, and a filter
-			// switch:+ is meant for them; MQTT knows + for whole levels only.
-			if strings.Contains(l, "#") || strings.Count(l, "+") > 1 || !strings.HasSuffix(l, "+") {
-				return fmt.Errorf("topic filter %q: + stands for one whole level, or for the end of one", filter)
-			}
-		}
-	}
-	return nil
-}
-
-// BrokerFilter is the filter as it is sent to a broker: MQTT knows + for whole
-// levels only, so a level that ends in + is widened, and matched here.
-func BrokerFilter(filter string) string {
-	levels := strings.Split(filter, "/")
-	for i, l := range levels {
-		if len(l) > 1 && strings.HasSuffix(l, "+") {
-			levels[i] = "+"
-		}
-	}
-	return strings.Join(levels, "/")
-}
-
-// unshared takes the prefix of a shared subscription off a filter.
-func unshared(filter string) string {
-	if rest, ok := strings.CutPrefix(filter, "$share/"); ok {
-		if _, f, ok := strings.Cut(rest, "/"); ok {
-			return f
-		}
-	}
-	return filter
-}
-
-// matches reports whether an MQTT topic falls under a filter.
-func matches(filter, topic string) bool {
-	for {
-		level, restFilter, moreFilter := strings.Cut(filter, "/")
-		if level == "#" {
-			return !strings.HasPrefix(topic, "$")
-		}
-		name, restTopic, moreTopic := strings.Cut(topic, "/")
-		if prefix, ok := strings.CutSuffix(level, "+"); ok && (prefix != "" || !strings.HasPrefix(name, "$")) {
-			if !strings.HasPrefix(name, prefix) {
-				return false
-			}
-		} else if level != name {
-			return false
-		}
-		switch {
-		case !moreFilter && !moreTopic:
-			return true
-		case moreFilter && !moreTopic:
-			return restFilter == "#" // a/# includes a itself
-		case !moreFilter:
-			return false
-		}
-		filter, topic = restFilter, restTopic
-	}
+	Name    string                  // of the decoder
+	Decoder devices.Decoder         //
+	Matches func(topic string) bool // the topics that are meant
+	// Asked is of the topics that the broker was asked for, where that is more
+	// than are meant: the rest is passed over. nil for no more.
+	Asked func(topic string) bool
 }

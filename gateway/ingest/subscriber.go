@@ -21,7 +21,7 @@ type SubscriberConfig struct {
 	Username string
 	Password func() (string, error) // asked at each connection; nil for none
 	TLS      *tls.Config            // nil: the system's roots
-	Filters  []string
+	Filters  []string               // MQTT topic filters
 }
 
 // Subscriber is the source that listens to somebody else's broker. It keeps its
@@ -124,7 +124,7 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 func (s *Subscriber) subscribe(c mqtt.Client) {
 	filters := map[string]byte{}
 	for _, f := range s.cfg.Filters {
-		filters[BrokerFilter(f)] = 1
+		filters[f] = 1
 	}
 	for c.IsConnectionOpen() {
 		err := s.ask(c, filters)

@@ -110,16 +110,21 @@ func (r row) pack(name string) int64 {
 	if cell == "" {
 		return 0
 	}
-	m := packForm.FindStringSubmatch(cell)
-	if m == nil {
-		r.bad("%s %q: expected volts and ampere-hours such as 48V20Ah", name, cell)
-		return 0
-	}
-	volts, _ := strconv.ParseFloat(m[1], 64) // the form holds numbers only
-	ampereHours, _ := strconv.ParseFloat(m[2], 64)
-	mWh := int64(math.Round(volts * ampereHours * 1000))
+	mWh := PackMWh(cell)
 	if mWh == 0 {
 		r.bad("%s %q: expected volts and ampere-hours such as 48V20Ah", name, cell)
 	}
 	return mWh
+}
+
+// PackMWh is the nominal energy of a battery such as 48V20Ah, mWh; 0 for text
+// that is none.
+func PackMWh(pack string) int64 {
+	m := packForm.FindStringSubmatch(pack)
+	if m == nil {
+		return 0
+	}
+	volts, _ := strconv.ParseFloat(m[1], 64) // the form holds numbers only
+	ampereHours, _ := strconv.ParseFloat(m[2], 64)
+	return int64(math.Round(volts * ampereHours * 1000))
 }

@@ -1,0 +1,365 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"pilewatch/devices"
+	"pilewatch/gateway/ledger"
+	"pilewatch/gateway/session"
+)
+
+// checkpointEvery is after how many entries the fold's state is written again:
+// what a restart has to read of the journal.
+const checkpointEvery = 200_000
+
+// Journal is what the batcher asks of the ledger.
+type Journal interface {
+	Seen(ctx context.Context, k ledger.Key) (bool, error)
+	SessionOfOrder(ctx context.Context, pile string, port uint8, order string) (session.Session, error)
+	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, []byte, error)
+	Read(ctx context.Context, from ledger.Seq, limit int) (ledger.Block, error)
+}
+
+// Batcher decodes messages and folds them. Add and Take are for one goroutine;
+// View is for all.
+type Batcher struct {
+	routes  []Route
+	byTopic map[string]*Route // of topics seen before
+	journal Journal
+	log     *slog.Logger
+
+	mu    sync.RWMutex // guards state
+	state *session.State
+
+	msg      devices.Message
+	changes  []session.Change
+	cur      *Batch
+	previous *Batch // may be in flight: not yet in the journal
+	since    int    // entries since the last checkpoint
+	minute   devices.Millis
+}
+
+// NewBatcher restores the fold from the journal: its last checkpoint and what
+// came after it. Where the settings differ from those in the journal, the first
+// batch carries them.
+func NewBatcher(ctx context.Context, routes []Route, journal Journal, settings session.Settings, log *slog.Logger) (*Batcher, error) {
+	state, replayed, err := Restore(ctx, journal, settings)
+	if err != nil {
+		return nil, err
+	}
+	b := &Batcher{routes: routes, byTopic: map[string]*Route{}, journal: journal, log: log, state: state, cur: newBatch(), since: replayed}
+	if err := b.configure(settings); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Restore gives the state of the fold at the journal's head, and how many
+// entries after the checkpoint had to be read.
+func Restore(ctx context.Context, journal Journal, settings session.Settings) (*session.State, int, error) {
+	state, err := session.NewState(settings)
+	if err != nil {
+		return nil, 0, err
+	}
+	from, blob, err := journal.LoadCheckpoint(ctx, ledger.SessionCheckpoint)
+	if err != nil {
+		return nil, 0, err
+	}
+	if blob != nil {
+		if err := state.UnmarshalBinary(blob); err != nil {
+			return nil, 0, err
+		}
+	}
+	n := 0
+	for {
+		block, err := journal.Read(ctx, from, 1<<16)
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(block.Entries) == 0 {
+			return state, n, nil
+		}
+		for i := range block.Entries {
+			if in, ok := block.Entries[i].Input(); ok {
+				if _, _, err := session.Step(state, in, nil); err != nil {
+					return nil, 0, err
+				}
+			}
+		}
+		from, n = block.Next(), n+len(block.Entries)
+	}
+}
+
+// configure puts the settings in force, and into the journal where they are new.
+func (b *Batcher) configure(settings session.Settings) error {
+	if b.journalEmpty() || !b.state.Settings().Equal(settings) {
+		return b.accept(ledger.Entry{Kind: ledger.KindSettings, Settings: &settings})
+	}
+	return nil
+}
+
+func (b *Batcher) journalEmpty() bool { return b.since == 0 && len(b.state.Piles) == 0 }
+
+// View lets f read the fold's state. f must not keep references into it.
+func (b *Batcher) View(f func(*session.State)) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	f(b.state)
+}
+
+// Pending is the batch in the making.
+func (b *Batcher) Pending() *Batch { return b.cur }
+
+// Take gives the batch in the making and begins another. The one before must
+// have been committed.
+func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
+	out := b.cur
+	b.since += len(out.Entries)
+	if b.since >= checkpointEvery || checkpoint && (b.since > 0) {
+		if err := b.Checkpoint(out); err != nil {
+			return nil, err
+		}
+	}
+	b.previous, b.cur = out, newBatch()
+	return out, nil
+}
+
+// Checkpoint adds the fold's state to a batch that was just taken.
+func (b *Batcher) Checkpoint(out *Batch) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	blob, err := b.state.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	out.Checkpoints = map[string]ledger.Checkpoint{ledger.SessionCheckpoint: {Blob: blob}}
+	b.since = 0
+	return nil
+}
+
+// Add decodes a message and folds what it says. It fails only when the fold's
+// settings cannot be used, which is a defect.
+func (b *Batcher) Add(ctx context.Context, d Delivery) error {
+	c := b.cur
+	c.done = append(c.done, d.Done)
+	c.bytes += len(d.Payload)
+	if c.Tally.Oldest == 0 {
+		c.Tally.Oldest = d.Received
+	}
+	c.Tally.Newest = d.Received
+
+	r := b.route(d.Topic)
+	if r == nil {
+		if !b.asked(d.Topic) {
+			b.reject(d, "", devices.Rejectf(devices.UnknownTopic, "no subscription reads this topic: add one to mqtt.subscriptions"))
+		}
+		return nil
+	}
+	c.Tally.Messages[r.Name]++
+	b.msg.Reset()
+	if len(d.Payload) > devices.MaxPayload {
+		b.reject(d, r.Name, devices.Rejectf(devices.TooLarge, "%d bytes: expected at most %d", len(d.Payload), devices.MaxPayload))
+		return nil
+	}
+	if err := r.Decoder.Decode(d.Input, &b.msg); err != nil {
+		b.reject(d, r.Name, asReject(err))
+		return nil
+	}
+	for i := range b.msg.Rejects {
+		b.reject(d, r.Name, &b.msg.Rejects[i])
+	}
+	return b.fold(ctx, d)
+}
+
+func asReject(err error) *devices.Reject {
+	var r *devices.Reject
+	if errors.As(err, &r) {
+		return r
+	}
+	return devices.Rejectf(devices.Malformed, "%v", err)
+}
+
+func (b *Batcher) route(topic string) *Route {
+	if r, ok := b.byTopic[topic]; ok {
+		return r
+	}
+	for i := range b.routes {
+		if b.routes[i].Matches(topic) {
+			if len(b.byTopic) < 1<<20 {
+				b.byTopic[topic] = &b.routes[i]
+			}
+			return &b.routes[i]
+		}
+	}
+	return nil
+}
+
+// asked reports whether a topic that no route means came only because a broker
+// could not be asked more narrowly.
+func (b *Batcher) asked(topic string) bool {
+	return slices.ContainsFunc(b.routes, func(r Route) bool { return r.Asked != nil && r.Asked(topic) })
+}
+
+// The parts of a rejected message that are kept.
+const (
+	keepTopic   = 256
+	keepDetail  = 512
+	keepPayload = 1024
+)
+
+func (b *Batcher) reject(d Delivery, decoder string, r *devices.Reject) {
+	c := b.cur
+	c.Tally.Rejects[RejectKey{decoder, r.Reason}]++
+	c.Rejects = append(c.Rejects, ledger.Reject{
+		Time: d.Received, Decoder: decoder, Topic: cut(d.Topic, keepTopic), Reason: r.Reason, Detail: cut(r.Detail, keepDetail),
+		Payload: append([]byte(nil), d.Payload[:min(len(d.Payload), keepPayload)]...),
+	})
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 { // inside a character
+		n--
+	}
+	return s[:n]
+}
+
+// fold takes in what the decoder found.
+func (b *Batcher) fold(ctx context.Context, d Delivery) error {
+	m := &b.msg
+	for i := range m.Statuses {
+		s := m.Statuses[i]
+		if err := b.take(ctx, d, s.DeviceTime || s.Has.Has(devices.HasOnline), ledger.Entry{Kind: ledger.KindStatus, Status: &s}); err != nil {
+			return err
+		}
+	}
+	for i := range m.Readings {
+		if err := b.take(ctx, d, m.Readings[i].DeviceTime, ledger.Entry{Kind: ledger.KindReading, Reading: m.Readings[i]}); err != nil {
+			return err
+		}
+	}
+	for i := range m.Events {
+		e := m.Events[i]
+		if err := b.take(ctx, d, e.DeviceTime, ledger.Entry{Kind: ledger.KindEvent, Event: &e}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take accepts one entry unless it is a repetition.
+func (b *Batcher) take(ctx context.Context, d Delivery, dated bool, e ledger.Entry) error {
+	if d.Retained && !dated {
+		b.cur.Tally.Drops[DropRetained]++ // of an unknown time
+		return nil
+	}
+	e.Received = d.Received
+	if in, _ := e.Input(); b.state.Behind(in) && b.repeated(ctx, &e) {
+		b.cur.Tally.Drops[DropDuplicate]++
+		return nil
+	}
+	if e.Kind == ledger.KindEvent && e.Event.Kind == devices.EventSettle && !b.settlement(ctx, &e) {
+		b.cur.Tally.Drops[DropDuplicate]++
+		return nil
+	}
+	return b.accept(e)
+}
+
+// accept folds an entry, and puts it and what follows from it into the batch.
+func (b *Batcher) accept(e ledger.Entry) error {
+	in, _ := e.Input()
+	b.mu.Lock()
+	changes, outcome, err := session.Step(b.state, in, b.changes[:0])
+	b.mu.Unlock()
+	b.changes = changes
+	if err != nil {
+		return err
+	}
+	c := b.cur
+	switch outcome {
+	case session.Duplicate:
+		c.Tally.Drops[DropDuplicate]++
+		return nil
+	case session.Stale:
+		c.Tally.Drops[DropLate]++
+	}
+	if e.Kind == ledger.KindReading {
+		c.Tally.Readings++
+	}
+	c.Entries = append(c.Entries, e)
+	b.conclude(e.Received, changes)
+	return nil
+}
+
+func (b *Batcher) conclude(received devices.Millis, changes []session.Change) {
+	c := b.cur
+	for _, ch := range changes {
+		c.Entries = append(c.Entries, ledger.Entry{Kind: ledger.KindSession, Received: received, Change: ch.Kind, Session: ch.Session})
+		if ch.Kind == session.Closed {
+			c.Tally.Closed = append(c.Tally.Closed, *ch.Session)
+		}
+	}
+}
+
+// Tick lets the clock on the wall close sessions that were not heard of, once a
+// minute at most. It leaves a trace in the journal only when it closed one.
+func (b *Batcher) Tick(now devices.Millis) error {
+	minute := now - now%60_000
+	if minute <= b.minute {
+		return nil
+	}
+	b.minute = minute
+	b.mu.Lock()
+	changes, _, err := session.Step(b.state, session.Input{Received: minute}, b.changes[:0])
+	b.mu.Unlock()
+	b.changes = changes
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	b.cur.Entries = append(b.cur.Entries, ledger.Entry{Kind: ledger.KindTick, Received: minute})
+	b.conclude(minute, changes)
+	return nil
+}
+
+// repeated reports whether an entry is in the journal, or on its way there.
+func (b *Batcher) repeated(ctx context.Context, e *ledger.Entry) bool {
+	k, ok := ledger.KeyOf(e)
+	if !ok {
+		return false
+	}
+	if b.cur.has(k) || b.previous != nil && b.previous.has(k) {
+		return true
+	}
+	seen, err := b.journal.Seen(ctx, k)
+	if err != nil {
+		b.log.Warn("could not look up a late message in the ledger; it is taken as new", "error", err)
+	}
+	return seen
+}
+
+// settlement adds to a settlement what only the ledger knows of its order; false
+// when it was settled before.
+func (b *Batcher) settlement(ctx context.Context, e *ledger.Entry) bool {
+	ev := e.Event
+	if b.state.HoldsOrder(ev.Pile, ev.Port, ev.Order) {
+		return true
+	}
+	s, err := b.journal.SessionOfOrder(ctx, ev.Pile, ev.Port, ev.Order)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return true
+	case err != nil:
+		b.log.Warn("could not look up a settled order in the ledger; it is taken as new", "error", err)
+		return true
+	case s.SettledMWh >= 0:
+		return false
+	}
+	e.Prior = &session.Prior{ID: s.ID, Start: s.Start, EnergyMWh: s.EnergyMWh}
+	return true
+}
