@@ -29,7 +29,7 @@ type Config struct {
 // port charging all the time, and a day of the estate with every unsafe use.
 func Scenarios() []string { return []string{"estate", "steady", "day"} }
 
-// maxPorts bounds the size of one estate: a million ports take about 200 MB.
+// maxPorts bounds the size of one estate: a million ports take about 260 MB.
 const maxPorts = 4_000_000
 
 // Estate is a simulated estate. It is used by one goroutine at a time.

@@ -98,7 +98,7 @@ func (f *faults) reading(key int, at, every millis, m measured) measured {
 		return m
 	}
 	t := &f.meters[key]
-	busy := m.mw > 20_000 && at >= t.stuckUntil
+	busy := m.mw > 20_000 && at >= t.stuckUntil && at >= t.scaledUntil
 	if busy && f.strikes(faultJumpBack, every, 15*hour) {
 		t.lost += int64(between(f.rand, 200_000, 3_000_000))
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+
+	"pilewatch/devices"
 )
 
 // pile is one charging pile.
@@ -97,7 +99,7 @@ func (e *Estate) build(piles, ports int) {
 		p.rssi = -60 - int16(p.noise.Uint64()%25)
 		for j := range p.ports {
 			first := int64(p.noise.Uint64()%2_000_000_000) + 200_000_000 // 200 to 2,200 kWh
-			p.ports[j] = port{done: first * perMWh, state: 1}
+			p.ports[j] = port{done: first * perMWh, state: devices.StateIdle}
 			p.first += first
 		}
 		e.schedule(task{at: e.from + max(p.offset-50, 0), kind: taskOnline, index: int32(i)})

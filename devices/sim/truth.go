@@ -22,7 +22,8 @@ const (
 	PortTemperature  Label = "port_temperature"  // a worn contact under a normal charge
 )
 
-// Truth is one use of a port as it really was, or one outage of a pile (Port 0).
+// Truth is one use of a port as it really was, or one outage of a pile (Port 0). In
+// the scenario "steady" the first uses of the ports began before the span.
 type Truth struct {
 	Pile      string
 	Port      int

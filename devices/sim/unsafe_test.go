@@ -147,8 +147,8 @@ var features = map[Label]func(*story, Truth, []sample) bool{
 }
 
 func TestEveryUnsafeUseHasItsFeature(t *testing.T) {
-	for seed := range uint64(3) {
-		c := Config{Seed: seed, Scenario: "day", From: start().AddDate(0, 3*int(seed), 0)}
+	for seed := range uint64(2) {
+		c := Config{Seed: seed, Scenario: "day", From: start().AddDate(0, 6*int(seed), 0)}
 		s, seen := tell(t, c), map[Label]int{}
 		for _, x := range s.truth {
 			if x.Label == Normal {
@@ -172,8 +172,8 @@ func TestEveryUnsafeUseHasItsFeature(t *testing.T) {
 
 // What is not meant to be unsafe must not look it, in summer or winter.
 func TestNormalChargesStayUnderTheThresholds(t *testing.T) {
-	for _, from := range []time.Time{start(), start().AddDate(0, 3, 0), start().AddDate(0, 9, 0)} {
-		s := tell(t, Config{Seed: 5, From: from, To: from.AddDate(0, 0, 12), Interval: 4 * time.Minute})
+	for _, from := range []time.Time{start().AddDate(0, 3, 0), start().AddDate(0, 9, 0)} {
+		s := tell(t, Config{Seed: 5, From: from, To: from.AddDate(0, 0, 10), Interval: 10 * time.Minute})
 		month := map[string]int64{}
 		for _, x := range s.truth {
 			if x.Label != Normal {
@@ -188,7 +188,7 @@ func TestNormalChargesStayUnderTheThresholds(t *testing.T) {
 			}
 		}
 		for _, card := range mustNew(t, Config{Seed: 5, From: from}).Cards() {
-			if kwh := float64(month[card.Household]) / 1e6 * 30 / 12; kwh > 45 && !card.Courier {
+			if kwh := float64(month[card.Household]) / 1e6 * 30 / 10; kwh > 45 && !card.Courier {
 				t.Errorf("%s charges %.0f kWh a month", card.Household, kwh)
 			}
 		}
@@ -198,7 +198,7 @@ func TestNormalChargesStayUnderTheThresholds(t *testing.T) {
 func TestSomethingUnsafeIsUnderWayWhenPeopleLook(t *testing.T) {
 	for seed := range uint64(6) {
 		live := start().AddDate(0, 0, 30).Add(time.Duration(seed) * 4 * time.Hour)
-		c := Config{Seed: seed, From: live.AddDate(0, 0, -30), Live: live, To: live.Add(26 * time.Hour)}
+		c := Config{Seed: seed, From: live.AddDate(0, 0, -30), Live: live, To: live.Add(26 * time.Hour), Interval: time.Hour}
 		past, last, soon := map[Label]bool{}, 0, map[Label]bool{}
 		running := false
 		_, truth := run(t, c)
@@ -250,7 +250,7 @@ func TestHabitsShow(t *testing.T) {
 // Some unplug at once, some stay, some take the bike before it is full.
 func TestPeopleLeaveTheirBikesAfterFull(t *testing.T) {
 	c := days(10)
-	c.Interval = 2 * time.Minute
+	c.Interval = 10 * time.Minute
 	s := tell(t, c)
 	var early, prompt, over int
 	for _, x := range s.truth {

@@ -148,13 +148,20 @@ func (s *Subscriber) ask(c mqtt.Client, filters map[string]byte) error {
 		return err
 	}
 	if st, ok := t.(*mqtt.SubscribeToken); ok {
-		for filter, code := range st.Result() {
-			if code == refused {
-				return fmt.Errorf("subscription to %q refused: give user %q the right to read it", filter, s.cfg.Username)
-			}
-		}
+		return granted(st.Result(), s.cfg.Username)
 	}
 	return nil
+}
+
+// granted gives the filters that the broker refused; nil for none.
+func granted(answer map[string]byte, user string) error {
+	var errs []error
+	for filter, code := range answer {
+		if code == refused {
+			errs = append(errs, fmt.Errorf("subscription to %q refused: give user %q the right to read it", filter, user))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // handle passes a message on. It never blocks: a handler that does ends the connection.

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"pilewatch/gateway/config"
+	"pilewatch/gateway/ledger"
+	"pilewatch/gateway/safety"
+	"pilewatch/metrics/influx"
+)
+
+// Check loads the registries, tries the broker and InfluxDB, and prints what it
+// found, a line each. The error says how many things a person must mend.
+func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) error {
+	c := &checker{out: out}
+	c.line("configuration", nil, "%s", orDefaults(cfg.File))
+	c.registries(cfg)
+	c.line("tariffs", nil, "%d", len(cfg.Tariffs))
+	_, err := safetyRules(cfg)
+	off := ""
+	if ids := rulesOff(cfg); len(ids) > 0 {
+		off = "; off: " + strings.Join(ids, ", ")
+	}
+	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
+	c.line("ledger", checkLedger(ctx, cfg, o), "%s", cfg.DataDir)
+	c.broker(cfg)
+	c.influx(ctx, cfg)
+	c.page(cfg)
+	c.alerts(cfg)
+	if c.failed > 0 {
+		return fmt.Errorf("%d of the lines above need mending", c.failed)
+	}
+	return nil
+}
+
+type checker struct {
+	out    io.Writer
+	failed int
+}
+
+// line prints one finding.
+func (c *checker) line(what string, err error, format string, a ...any) {
+	word, text := "ok   ", fmt.Sprintf(format, a...)
+	if err != nil {
+		c.failed++
+		word, text = "FAIL ", strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	fmt.Fprintf(c.out, "%s %-14s %s\n", word, what, text)
+}
+
+func orDefaults(file string) string {
+	if file == "" {
+		return "embedded defaults"
+	}
+	return file
+}
+
+func (c *checker) registries(cfg *config.Config) {
+	s, err := settings(cfg)
+	if err != nil {
+		c.line("registry", err, "")
+		return
+	}
+	c.line("registry", nil, "%d piles, %d cards", len(s.Piles), len(s.Cards))
+}
+
+// checkLedger opens the ledger, for reading only where a gateway runs on it.
+func checkLedger(ctx context.Context, cfg *config.Config, o Options) error {
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
+		return nil // run makes it
+	}
+	l, err := ledger.Open(ctx, cfg.DataDir, o.Log)
+	if err != nil && strings.Contains(err.Error(), "in use by") {
+		l, err = ledger.OpenRead(ctx, cfg.DataDir, o.Log)
+	}
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+func (c *checker) broker(cfg *config.Config) {
+	m := cfg.MQTT
+	if m.Broker == "" {
+		ln, err := net.Listen("tcp", m.Listen)
+		if err == nil {
+			err = ln.Close()
+		} else {
+			err = fmt.Errorf("%w; a gateway that runs has it, else set mqtt.listen to a free address", err)
+		}
+		c.line("broker", err, "embedded, on %s", m.Listen)
+		return
+	}
+	client, err := connect(m, "check", func(*mqtt.ClientOptions) {})
+	if err != nil {
+		c.line("broker", err, "")
+		return
+	}
+	defer client.Disconnect(100)
+	filters := map[string]byte{}
+	for _, s := range m.Subscriptions {
+		filters[s.Filter()] = 1
+	}
+	t := client.SubscribeMultiple(filters, nil)
+	if !t.WaitTimeout(connectFor) {
+		err = errors.New("no answer to the subscription")
+	} else {
+		err = t.Error()
+	}
+	if st, ok := t.(*mqtt.SubscribeToken); ok && err == nil {
+		for f, code := range st.Result() {
+			if code == 0x80 {
+				err = errors.Join(err, fmt.Errorf("subscription to %q refused: give user %q the right to read it", f, m.Username))
+			}
+		}
+	}
+	c.line("broker", err, "%s, %d subscriptions", m.Broker, len(filters))
+}
+
+// influx asks InfluxDB whether it is there, and whether it would take points.
+func (c *checker) influx(ctx context.Context, cfg *config.Config) {
+	if cfg.InfluxDB == nil {
+		c.line("influxdb", nil, "not configured: everything stays in the ledger, and can be written later")
+		return
+	}
+	client, err := influx.New(influxOptions(cfg))
+	if err == nil {
+		defer client.Close()
+		wait, cancel := context.WithTimeout(ctx, connectFor)
+		defer cancel()
+		err = client.Check(wait)
+	}
+	c.line("influxdb", err, "%s, bucket %s", cfg.InfluxDB.URL, cfg.InfluxDB.Bucket)
+}
+
+func (c *checker) page(cfg *config.Config) {
+	users, err := countUsers(cfg)
+	if err == nil {
+		err = cfg.CheckExposure(users)
+	}
+	c.line("page", err, "http://%s, %d users", cfg.HTTP.Listen, users)
+}
+
+// alerts says what is configured and not delivered by this version.
+func (c *checker) alerts(cfg *config.Config) {
+	n := len(cfg.Alerts.Channels)
+	if n == 0 {
+		c.line("alerts", nil, "none configured")
+		return
+	}
+	c.line("alerts", nil, "%d channels, valid; not active yet: this version raises flags on the page, in the API and in metrics, and sends no messages", n)
+}

@@ -1,0 +1,295 @@
+package safety
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"pilewatch/devices"
+	"pilewatch/gateway/ledger"
+	"pilewatch/gateway/session"
+)
+
+// FlagChange is a flag that was raised, rose in severity, or was cleared.
+type FlagChange struct {
+	Flag    *ledger.Flag   // a copy of its own
+	Cleared bool           //
+	At      devices.Millis // by the gateway's clock: receipt of the entry, or the instant given to Silence
+}
+
+// Engine applies the rules. It is for one goroutine at a time.
+type Engine struct {
+	rules     []*active
+	watchers  []watching
+	listeners []listening
+	offline   *pileOffline // nil when that rule is off
+
+	registry registry
+	loc      *time.Location
+	piles    map[string]*pile
+	order    []string // their names, sorted
+	latest   *pile    // found last
+	outage   outage
+	flags    flags          // of the estate as a whole
+	received devices.Millis // receipt of the newest entry
+	listens  devices.Millis // since when silence is counted
+	ticked   devices.Millis // the newest instant given to Silence
+	asleep   bool           // the next Silence begins to listen
+	due      *place         // a port whose newest reading was not judged yet
+	dueAt    place          // what due points to
+
+	emit func(FlagChange)
+}
+
+// active is a rule that runs.
+type active struct {
+	*Rule
+	t thresholds
+}
+
+type watching struct {
+	*active
+	watcher
+}
+
+type listening struct {
+	*active
+	listener
+}
+
+// pile is what is remembered of one pile.
+type pile struct {
+	Name     string         `json:"name"`
+	Heard    devices.Millis `json:"heard,omitempty"`    // receipt of its newest word
+	Interval devices.Millis `json:"interval,omitempty"` // between its words
+	Will     devices.Millis `json:"will,omitempty"`     // receipt of its last will, when it has not spoken since
+	Out      bool           `json:"out,omitempty"`      // one of the standing outage
+	Whole    port           `json:"whole"`              // port 0: the pile as a whole
+	Ports    []*port        `json:"ports,omitempty"`    // ascending by number
+}
+
+// registry is what the rules use of the settings.
+type registry struct {
+	Zone  string                  `json:"zone,omitempty"`
+	Piles map[string]session.Pile `json:"piles,omitempty"`
+	Cards map[string]session.Card `json:"cards,omitempty"`
+}
+
+// place is where a flag stands. Without a pile it is the estate as a whole.
+type place struct {
+	pile *pile
+	port *port // Number 0: the pile as a whole
+}
+
+// New makes an engine that has seen nothing. Rules that r does not speak of run
+// with their defaults.
+func New(r Rules) *Engine {
+	e := &Engine{piles: map[string]*pile{}, loc: location(session.DefaultSettings().TimeZone), asleep: true}
+	for i := range All {
+		rule := &All[i]
+		if r.Off[rule.ID] {
+			continue
+		}
+		t := thresholds(maps.Clone(rule.Defaults))
+		maps.Copy(t, r.Values[rule.ID])
+		a := &active{Rule: rule, t: t}
+		e.rules = append(e.rules, a)
+		d := rule.build(t)
+		if w, ok := d.(watcher); ok {
+			e.watchers = append(e.watchers, watching{a, w})
+		}
+		if l, ok := d.(listener); ok {
+			e.listeners = append(e.listeners, listening{a, l})
+		}
+		if o, ok := d.(*pileOffline); ok {
+			o.active = a
+			e.offline = o
+		}
+	}
+	return e
+}
+
+// location gives a time zone; UTC for one that is unknown here.
+func location(zone string) *time.Location {
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// Apply takes the next entry of the journal, and gives what follows from it to
+// emit. Flags and ticks of the clock are passed over. The newest reading is
+// judged when the next entry that is no session change arrives, because the
+// session that it opened or closed stands behind it in the journal: see Settle.
+func (e *Engine) Apply(entry *ledger.Entry, emit func(FlagChange)) {
+	e.emit = emit
+	if entry.Kind != ledger.KindFlag {
+		e.received = max(e.received, entry.Received)
+	}
+	if entry.Kind != ledger.KindSession {
+		e.settle()
+	}
+	switch entry.Kind {
+	case ledger.KindReading:
+		e.reading(&entry.Reading, entry.Received)
+	case ledger.KindEvent:
+		e.event(entry.Event, entry.Received)
+	case ledger.KindStatus:
+		e.status(entry.Status, entry.Received)
+	case ledger.KindSettings:
+		e.configure(entry.Settings)
+	case ledger.KindSession:
+		e.session(entry.Change, entry.Session)
+	}
+	e.emit = nil
+}
+
+// Settle judges the newest reading. To be called when nothing follows it for
+// now: when its entry was the journal's last.
+func (e *Engine) Settle(emit func(FlagChange)) {
+	e.emit = emit
+	e.settle()
+	e.emit = nil
+}
+
+func (e *Engine) settle() {
+	if e.due == nil {
+		return
+	}
+	at := *e.due
+	e.due = nil
+	for i := range e.watchers {
+		w := &e.watchers[i]
+		stands := at.port.Flags.level(w.ID)
+		if l := w.see(at.port, stands); l > unsure || stands > none {
+			e.judge(w, at, l, stands)
+		}
+	}
+}
+
+// judge raises or clears what a watcher sees.
+func (e *Engine) judge(w *watching, at place, l, stands level) {
+	switch {
+	case l == none && stands > none:
+		e.clear(at, w.ID, "", at.port.Now)
+	case l > none && l > stands:
+		e.raise(at, w.active, "", l, at.port.Now, w.tell(at.port, l))
+	}
+}
+
+func (e *Engine) reading(r *devices.Reading, received devices.Millis) {
+	p := e.hear(r.Pile, received)
+	at := place{p, p.port(r.Port)}
+	for i := range e.listeners {
+		e.listeners[i].reading(e, e.listeners[i].active, at, r)
+	}
+	if at.port.take(r) {
+		e.dueAt = at
+		e.due = &e.dueAt
+	}
+}
+
+func (e *Engine) event(ev *devices.Event, received devices.Millis) {
+	p := e.hear(ev.Pile, received)
+	at := place{p, &p.Whole}
+	if ev.Port != 0 {
+		at.port = p.port(ev.Port)
+	}
+	for i := range e.listeners {
+		e.listeners[i].event(e, e.listeners[i].active, at, ev)
+	}
+}
+
+func (e *Engine) status(s *devices.Status, received devices.Millis) {
+	if s.Has.Has(devices.HasOnline) && !s.Online {
+		p := e.pile(s.Pile)
+		p.Will = received // the broker says it, not the pile
+		return
+	}
+	e.hear(s.Pile, received)
+}
+
+func (e *Engine) configure(s *session.Settings) {
+	e.registry = registry{Zone: s.TimeZone, Piles: s.Piles, Cards: s.Cards}
+	e.loc = location(s.TimeZone)
+}
+
+// session follows the session of a port.
+func (e *Engine) session(change session.ChangeKind, s *session.Session) {
+	p := e.pile(s.Pile)
+	at := place{p, p.port(s.Port)}
+	c := &at.port.Charge
+	switch {
+	case change == session.Opened, change == session.Reopened && c.ID != s.ID:
+		at.port.begin(s)
+		c.PackMWh = e.pack(s.Card)
+	case c.ID != s.ID: // an order that was settled late, or an older session
+		return
+	case change == session.Updated:
+		c.name(s)
+		c.PackMWh = e.pack(s.Card)
+	case change == session.Reopened:
+		c.Open = true
+	case change == session.Closed:
+		at.port.end(s.End)
+		e.clearSession(at, s.End)
+	}
+}
+
+// pack is the nominal energy of the one pack that a card is for, in mWh; 0 where
+// that is not known.
+func (e *Engine) pack(card string) int64 {
+	c := e.registry.Cards[card]
+	if c.Courier || c.Bikes > 1 {
+		return 0
+	}
+	return c.PackMWh
+}
+
+// pile finds a pile, or begins to remember it.
+func (e *Engine) pile(name string) *pile {
+	if e.latest != nil && e.latest.Name == name {
+		return e.latest
+	}
+	p := e.piles[name]
+	if p == nil {
+		p = &pile{Name: name}
+		e.piles[name] = p
+		i, _ := slices.BinarySearch(e.order, name)
+		e.order = slices.Insert(e.order, i, name)
+	}
+	e.latest = p
+	return p
+}
+
+// port finds a port, or begins to remember it.
+func (p *pile) port(number uint8) *port {
+	if i := int(number) - 1; i >= 0 && i < len(p.Ports) && p.Ports[i].Number == number {
+		return p.Ports[i]
+	}
+	i, ok := slices.BinarySearchFunc(p.Ports, number, func(q *port, n uint8) int { return cmp.Compare(q.Number, n) })
+	if !ok {
+		p.Ports = slices.Insert(p.Ports, i, &port{Number: number})
+	}
+	return p.Ports[i]
+}
+
+// TooCoarse gives the rules that cannot see all that they promise, by pile,
+// because a port of it reports too seldom.
+func (e *Engine) TooCoarse() map[string][]string {
+	out := map[string][]string{}
+	for _, name := range e.order {
+		var slowest devices.Millis
+		for _, p := range e.piles[name].Ports {
+			slowest = max(slowest, p.Interval)
+		}
+		for _, a := range e.rules {
+			if a.Coarsest > 0 && slowest > devices.Millis(a.Coarsest.Milliseconds()) {
+				out[name] = append(out[name], a.ID)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,68 @@
+package safety
+
+import "fmt"
+
+// overPower sees a port that delivers more than the largest charger draws: the
+// mean of 5 minutes over 600 W (warning) or over 1,000 W (critical).
+//
+// Why: the largest charger of the table draws 430-500 W; a socket of a pile and
+// its wiring are made for about 1,000 W (domain.md, Overuse rules and Charger
+// and battery electricity).
+//
+// How it can be wrong: a fast charger of a large lithium pack draws up to about
+// 900 W (measured packs, ../shared/data). So between warn_w and charger_w a
+// curve that is still what one charger draws (started once, nothing added to
+// it) is told as info, and becomes a warning as soon as something is added, or
+// goes on and off. charger_w = warn_w switches that allowance off. A heater of
+// 600-900 W that only runs once looks like such a charger to this rule.
+//
+// One sample is no evidence: at least two must be over the threshold, so that a
+// kettle between two reports at 300 s, or a spike, raises nothing here.
+type overPower struct {
+	t                     thresholds
+	warn, charger, danger int64
+}
+
+var overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 950, "critical_w": 1000, "window_min": 5}
+
+func newOverPower(t thresholds) detector {
+	return &overPower{t: t, warn: t.mW("warn_w"), charger: t.mW("charger_w"), danger: t.mW("critical_w")}
+}
+
+func (r *overPower) see(p *port, stands level) level {
+	window := r.t.minutes("window_min")
+	mean, ok := p.Recent.mean(window)
+	if !ok {
+		return unsure
+	}
+	evidence := max(window, 5*p.Interval/2)
+	switch {
+	case mean > r.danger && p.Recent.above(evidence, r.danger) >= 2:
+		return critical
+	case mean > r.warn && p.Recent.above(evidence, r.warn) >= 2:
+		if mean <= r.charger && p.Load.oneCharger() && stands <= info {
+			return info
+		}
+		return warning
+	case mean > r.warn*9/10:
+		return unsure
+	}
+	return none
+}
+
+func (r *overPower) tell(p *port, l level) story {
+	mean, _ := p.Recent.mean(r.t.minutes("window_min"))
+	limit, s := r.warn, story{suspicion: "power_strip"}
+	if p.Load.oneCharger() {
+		s.suspicion = "oversize_charger"
+	}
+	if l == critical {
+		limit = r.danger
+	}
+	s.zh = fmt.Sprintf("%d 分钟平均功率 %s W，超过 %s W", int(r.t["window_min"]), whole(mean), whole(limit))
+	s.en = fmt.Sprintf("mean power over %d minutes %s W, over %s W", int(r.t["window_min"]), whole(mean), whole(limit))
+	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	s.numbers = numbers{"mean_w": watts(mean), "thresholds": r.t}
+	s.curve = p.Recent.stretch(15 * 60_000)
+	return s
+}

@@ -1,0 +1,90 @@
+package safety
+
+import (
+	"fmt"
+
+	"pilewatch/devices"
+)
+
+// overTime sees a load that draws over 20 W for longer than a charge takes: 8 h
+// (warning), 10 h (critical).
+//
+// Why: a charge takes 3-9 h (domain.md, Charger and battery electricity); a pile
+// should cut off at 12 h; a charger that does not end heats a full battery, and
+// what draws for a day is no charger. Only the time that it draws is counted:
+// plugged in long after full is overstay.
+//
+// How it can be wrong: a large lead-acid pack on a small charger, in winter: it
+// is worth a look all the same. Another bike after the first in one session: the
+// clock begins again when after a rest the level is another; where it happens to
+// be the same, the two charges are counted as one.
+//
+// A hole in the readings counts where the register says that power flowed.
+type overTime struct {
+	t              thresholds
+	draw           int64
+	warn, critical devices.Millis
+}
+
+var overTimeDefaults = map[string]float64{"warn_h": 8, "critical_h": 10, "draw_w": 20}
+
+// timeMemory is what the rule remembers of a session.
+type timeMemory struct {
+	Drawn   devices.Millis `json:"drawn,omitempty"`
+	Stretch devices.Millis `json:"stretch,omitempty"` // the stretch that was compared with the one before
+}
+
+func newOverTime(t thresholds) detector {
+	return &overTime{t: t, draw: t.mW("draw_w"), warn: t.hours("warn_h"), critical: t.hours("critical_h")}
+}
+
+func (r *overTime) see(p *port, stands level) level {
+	if !p.Charge.Open {
+		return none
+	}
+	m := &p.Charge.Time
+	r.count(p, m)
+	draws := int64(p.W) > r.draw
+	switch {
+	case draws && m.Drawn > r.critical:
+		return critical
+	case draws && m.Drawn > r.warn:
+		return warning
+	case stands > none:
+		if mean, ok := p.Recent.mean(20 * 60_000); !ok || mean > r.draw*8/10 {
+			return unsure
+		}
+	}
+	return none
+}
+
+// count adds the newest step to the time that is drawn, and begins again when
+// another load follows a rest.
+func (r *overTime) count(p *port, m *timeMemory) {
+	by := &p.Step
+	if int64(p.W) > r.draw && (int64(by.Before) > r.draw && by.For <= maxGap || int64(by.Reg)*mwhDivisor > r.draw*int64(by.For)) {
+		m.Drawn += by.For
+	}
+	l := &p.Load
+	if l.Running && l.Since != m.Stretch && p.Now-l.Since >= 3*60_000 {
+		m.Stretch = l.Since
+		if l.Before > 0 && (l.Level > l.Before*115/100 || l.Level < l.Before*85/100) {
+			m.Drawn = p.Now - l.Since
+		}
+	}
+}
+
+func (r *overTime) tell(p *port, l level) story {
+	c := &p.Charge
+	limit := r.t["warn_h"]
+	if l == critical {
+		limit = r.t["critical_h"]
+	}
+	s := story{suspicion: "overlong"}
+	s.zh = fmt.Sprintf("已连续用电 %s 小时，超过 %s 小时，目前 %s W", hours(c.Time.Drawn), trim(limit), whole(int64(p.W)))
+	s.en = fmt.Sprintf("it has drawn power for %s hours, over %s hours, now %s W", hours(c.Time.Drawn), trim(limit), whole(int64(p.W)))
+	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	s.numbers = numbers{"drawn_s": int64(c.Time.Drawn / 1000), "power_w": watts(int64(p.W)), "thresholds": r.t}
+	s.curve = c.Curve.curve()
+	return s
+}

@@ -1,0 +1,185 @@
+package safety
+
+import (
+	"pilewatch/devices"
+	"pilewatch/gateway/session"
+)
+
+// port is what is remembered of one port. Its size does not grow.
+type port struct {
+	Number   uint8          `json:"n"`
+	Newest   devices.Millis `json:"newest,omitempty"` // newest device time
+	Now      devices.Millis `json:"now"`              // time of the newest reading
+	W        int32          `json:"w"`                // its power, mW
+	Step     step           `json:"step"`             // what led to it
+	Interval devices.Millis `json:"interval"`         // at which it reports, as learned
+	Register register       `json:"register"`
+	Recent   window         `json:"recent"`
+	Load     load           `json:"load"`
+	Charge   charge         `json:"charge"`
+	Flags    flags          `json:"flags,omitempty"`
+	Alarms   []alarm        `json:"alarms,omitempty"`
+}
+
+// step is what lies between the newest reading and the one before it.
+type step struct {
+	For    devices.Millis `json:"for"`
+	Before int32          `json:"before"` // power at its beginning, mW
+	Reg    int32          `json:"reg"`    // how far the register went, mWh; -1 for unknown
+}
+
+// register is the newest reading of an energy register.
+type register struct {
+	MWh   int64  `json:"mwh,omitempty"`
+	Order string `json:"order,omitempty"`
+	// Kind is the field that it was read from; 0 for none.
+	Kind devices.Fields `json:"kind,omitempty"`
+}
+
+// charge is what is known of the session of a port, and what rules remember of
+// it: a new session begins with an empty one.
+type charge struct {
+	ID        string         `json:"id,omitempty"` // "" before the first
+	Open      bool           `json:"open,omitempty"`
+	Card      string         `json:"card,omitempty"`
+	Building  string         `json:"building,omitempty"`
+	Household string         `json:"household,omitempty"`
+	Start     devices.Millis `json:"start,omitempty"`
+	PackMWh   int64          `json:"pack,omitempty"` // nominal energy of the one registered pack; 0: not known
+	EnergyMWh int64          `json:"mwh,omitempty"`  // since the start, as far as the readings tell
+	Curve     sketch         `json:"curve"`
+
+	Second secondMemory `json:"second"`
+	Time   timeMemory   `json:"time"`
+}
+
+// The bounds of a step that is believed, as the session fold has them.
+const (
+	maxGap     = 15 * 60_000
+	maxPortMW  = 1_000_000
+	slackMWh   = 10_000
+	mwhDivisor = 3_600_000 // mW x ms in a mWh
+)
+
+// take remembers a reading; false for one that says nothing new of the power: it
+// is late, or at the same time as another.
+func (p *port) take(r *devices.Reading) bool {
+	switch {
+	case r.DeviceTime && r.Time <= p.Newest:
+		return false // late
+	case r.DeviceTime:
+		p.Newest = r.Time
+	case r.Time < p.Now-maxGap:
+		p.forget() // the clock that stamps receipts was set back
+	}
+	if r.Time <= p.Now {
+		return false
+	}
+	now := sample{T: r.Time, W: int32(max(0, min(r.PowerMW, devices.MaxPowerMW))), Reg: p.read(r)}
+	if p.Now == 0 {
+		p.Step = step{For: maxGap + 1, Reg: -1}
+		p.Recent.push(now)
+	} else {
+		p.Step = step{For: r.Time - p.Now, Before: p.W, Reg: now.Reg}
+		p.learn(p.Step.For)
+		p.keep(now)
+	}
+	p.Now, p.W = now.T, now.W
+	p.Load.follow(p)
+	p.Charge.add(now, p.Step)
+	return true
+}
+
+// forget drops the curve of a port whose clock cannot be followed.
+func (p *port) forget() {
+	p.Now, p.Recent, p.Load, p.Register = 0, window{}, load{}, register{}
+}
+
+// keep adds a sample to the recent past. Those closer than the grain become one,
+// their mean.
+func (p *port) keep(s sample) {
+	last := p.Recent.newest()
+	if s.T-last.T >= grain {
+		p.Recent.push(s)
+		return
+	}
+	last.W = int32((int64(last.W) + int64(s.W)) / 2)
+	if last.Reg >= 0 && s.Reg >= 0 {
+		last.Reg += s.Reg
+	}
+}
+
+// learn follows the interval at which the port reports. A hole teaches nothing.
+func (p *port) learn(step devices.Millis) {
+	switch {
+	case p.Interval == 0:
+		p.Interval = min(step, maxGap)
+	case step <= 4*p.Interval:
+		p.Interval += (step - p.Interval) / 8
+	case step <= maxGap:
+		p.Interval += (step - p.Interval) / 32
+	}
+}
+
+// read gives how far the register went since the last reading, in mWh; -1 where
+// there is none, it began anew, or power could not have delivered that.
+func (p *port) read(r *devices.Reading) int32 {
+	now := register{Kind: r.Has & devices.HasEnergy, MWh: r.EnergyMWh}
+	if now.Kind == 0 && r.Has.Has(devices.HasOrderEnergy) {
+		now = register{Kind: devices.HasOrderEnergy, MWh: r.OrderMWh, Order: r.Order}
+	}
+	before := p.Register
+	p.Register = now
+	if now.Kind == 0 || now.Kind != before.Kind || now.Order != before.Order {
+		return -1
+	}
+	advance := now.MWh - before.MWh
+	ms := int64(min(r.Time-p.Now, 24*3_600_000))
+	if advance < 0 || advance > maxPortMW*3/2*ms/mwhDivisor+slackMWh {
+		return -1
+	}
+	return int32(advance)
+}
+
+// begin starts the memory of a new session, with what is known from its start on.
+func (p *port) begin(s *session.Session) {
+	p.Charge = charge{ID: s.ID, Open: true, Start: s.Start}
+	p.Charge.name(s)
+	p.Load.begin(s.Start)
+	for i := p.Recent.len() - 1; i >= 0; i-- {
+		x := p.Recent.at(i)
+		switch {
+		case x.T < s.Start:
+		case i+1 < p.Recent.len():
+			before := p.Recent.at(i + 1)
+			p.Charge.add(x, step{For: x.T - before.T, Before: before.W, Reg: x.Reg})
+		default:
+			p.Charge.Curve.add(x.T, int64(x.W))
+		}
+	}
+}
+
+// end closes the session. Its curve says nothing of what comes after it.
+func (p *port) end(at devices.Millis) {
+	p.Charge.Open = false
+	p.Recent.cut(at)
+}
+
+// name takes over what a session says of who charges.
+func (c *charge) name(s *session.Session) {
+	c.Card, c.Building, c.Household = s.Card, s.Building, s.Household
+}
+
+// add counts a step and the sample at its end.
+func (c *charge) add(s sample, by step) {
+	if !c.Open {
+		return
+	}
+	switch {
+	case by.Reg >= 0:
+		c.EnergyMWh += int64(by.Reg)
+	case by.For <= maxGap:
+		c.EnergyMWh += (int64(by.Before) + int64(s.W)) * int64(by.For) / (2 * mwhDivisor)
+	}
+	c.Curve.add(s.T, int64(s.W))
+}

@@ -1,0 +1,161 @@
+package safety
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"pilewatch/devices"
+)
+
+// IDs are the ids of all rules of the public interface, built or not.
+var IDs = []string{
+	"over_power", "second_load", "two_tapers", "excess_energy", "over_time", "resistive_load", "hot_burst",
+	"cycling_load", "profile_mismatch", "card_concurrency", "household_volume", "silent_bike", "back_to_back",
+	"overstay", "port_temperature", "zombie_bike", "unauthorised_draw", "meter_imbalance", "device_alarm", "pile_offline",
+}
+
+// Rule is a row of [All].
+type Rule struct {
+	ID string
+	// Version is kept with each flag, so that a verdict is on the rule that raised it.
+	Version int
+	// Defaults are the thresholds; the unit is in the name.
+	Defaults map[string]float64
+	// Coarsest is the longest reporting interval at which the rule sees all that
+	// it promises; 0 for any.
+	Coarsest time.Duration
+
+	build func(thresholds) detector
+}
+
+// All are the rules that are built, in the order in which they look at a reading.
+var All = []Rule{
+	{ID: "over_power", Version: 1, Defaults: overPowerDefaults, Coarsest: 6 * time.Minute, build: newOverPower},
+	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Coarsest: 150 * time.Second, build: newHotBurst},
+	{ID: "second_load", Version: 1, Defaults: secondLoadDefaults, Coarsest: 6 * time.Minute, build: newSecondLoad},
+	{ID: "excess_energy", Version: 1, Defaults: excessEnergyDefaults, build: newExcessEnergy},
+	{ID: "over_time", Version: 1, Defaults: overTimeDefaults, build: newOverTime},
+	{ID: "device_alarm", Version: 1, Defaults: deviceAlarmDefaults, build: newDeviceAlarm},
+	{ID: "pile_offline", Version: 1, Defaults: pileOfflineDefaults, build: newPileOffline},
+}
+
+// Built are the ids of the rules that are active.
+func Built() []string {
+	ids := make([]string, len(All))
+	for i := range All {
+		ids[i] = All[i].ID
+	}
+	return ids
+}
+
+// Rules are thresholds for the rules, by id and key, and which of them are off.
+type Rules struct {
+	Values map[string]map[string]float64
+	Off    map[string]bool
+}
+
+// Defaults gives the default thresholds of every built rule, all of them on.
+// What it gives may be changed.
+func Defaults() Rules {
+	r := Rules{Values: map[string]map[string]float64{}, Off: map[string]bool{}}
+	for i := range All {
+		r.Values[All[i].ID] = maps.Clone(All[i].Defaults)
+	}
+	return r
+}
+
+// Keys gives the thresholds that each rule knows, sorted, by id. A rule that is
+// not built yet knows none.
+func Keys() map[string][]string {
+	keys := map[string][]string{}
+	for _, id := range IDs {
+		keys[id] = nil
+	}
+	for i := range All {
+		keys[All[i].ID] = slices.Sorted(maps.Keys(All[i].Defaults))
+	}
+	return keys
+}
+
+// maxThreshold is above any threshold that a rule could have, whatever its unit.
+const maxThreshold = 1e9
+
+// Set changes one threshold. The error lists what may be set.
+func (r Rules) Set(rule, key string, v float64) error {
+	values, ok := r.Values[rule]
+	switch {
+	case !slices.Contains(IDs, rule):
+		return fmt.Errorf("no rule %q: choose one of %s", rule, strings.Join(IDs, ", "))
+	case !ok:
+		return fmt.Errorf("rule %s is not active yet and has no thresholds: leave it out", rule)
+	}
+	if _, ok := values[key]; !ok {
+		return fmt.Errorf("rule %s has no threshold %q: choose one of %s", rule, key, strings.Join(slices.Sorted(maps.Keys(values)), ", "))
+	}
+	if !(v >= 0 && v <= maxThreshold) {
+		return fmt.Errorf("rule %s: %s is %v: give a number from 0 to %v", rule, key, v, float64(maxThreshold))
+	}
+	values[key] = v
+	return nil
+}
+
+// Enable switches a rule on or off. A rule that is not built may be switched
+// too: then it stays off, or on, when a later version builds it.
+func (r Rules) Enable(rule string, on bool) error {
+	if !slices.Contains(IDs, rule) {
+		return fmt.Errorf("no rule %q: choose one of %s", rule, strings.Join(IDs, ", "))
+	}
+	r.Off[rule] = !on
+	return nil
+}
+
+// thresholds are the values of one rule.
+type thresholds map[string]float64
+
+func (t thresholds) mW(key string) int64               { return int64(t[key] * 1000) }
+func (t thresholds) mWh(key string) int64              { return int64(t[key] * 1_000_000) } // of kWh
+func (t thresholds) minutes(key string) devices.Millis { return devices.Millis(t[key] * 60_000) }
+func (t thresholds) hours(key string) devices.Millis   { return devices.Millis(t[key] * 3_600_000) }
+func (t thresholds) seconds(key string) devices.Millis { return devices.Millis(t[key] * 1000) }
+
+// used gives the thresholds as they go into the evidence.
+func (t thresholds) used(keys ...string) map[string]float64 {
+	m := make(map[string]float64, len(keys))
+	for _, k := range keys {
+		m[k] = t[k]
+	}
+	return m
+}
+
+// A detector is a rule with its thresholds. It is one or more of the following.
+type detector any
+
+// A watcher looks at a port after each of its readings.
+type watcher interface {
+	// see says what the port shows, by what it remembers. stands is the level of
+	// the rule's flag that stands there, or none. It allocates nothing.
+	see(p *port, stands level) level
+	// tell says it in words and numbers, when a flag is raised.
+	tell(p *port, l level) story
+}
+
+// A listener hears the events of ports and piles, and every reading that might
+// end what it said.
+type listener interface {
+	event(e *Engine, a *active, at place, ev *devices.Event)
+	reading(e *Engine, a *active, at place, r *devices.Reading)
+}
+
+// level is what a rule says of what it sees.
+type level uint8
+
+const (
+	unsure   level = iota // not enough is known: what stands, stands
+	none                  // the condition is not there
+	info                  // worth knowing
+	warning               // a visit
+	critical              // at once
+)

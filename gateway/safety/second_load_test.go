@@ -1,0 +1,161 @@
+package safety
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+)
+
+func TestASecondChargerIsSeen(t *testing.T) {
+	for name, f := range map[string]curve{
+		"lead-acid beside lead-acid": plus(charger(180, 6*time.Hour), later("50m", charger(120, 4*time.Hour))),
+		"in the taper":               plus(charger(240, 30*time.Minute), later("80m", charger(180, 4*time.Hour))),
+		"an appliance":               plus(charger(130, 6*time.Hour), during("70m", "2h", 200)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			onset := map[string]time.Duration{"in the taper": 80 * time.Minute, "an appliance": 70 * time.Minute}[name]
+			if onset == 0 {
+				onset = 50 * time.Minute
+			}
+			each(t, func(t *testing.T, p report) {
+				r := newRig(t)
+				r.play(p, f, 3*time.Hour)
+				r.within("second_load", onset+10*time.Minute, onset+11*time.Minute+3*p.every)
+				if f := r.raised("second_load"); f.Severity != "warning" || f.Suspicion != "power_strip" {
+					t.Errorf("flag %+v", f)
+				}
+			})
+		})
+	}
+}
+
+func TestASecondLoadClearsWhenItIsGone(t *testing.T) {
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, plus(charger(180, 6*time.Hour), during("1h", "1h40m", 150)), 4*time.Hour)
+		if got := r.words("second_load"); got != "warning cleared" {
+			t.Fatalf("told %v", r.told("second_load"))
+		}
+		gone := r.last("second_load").ClearedAt.Sub(t0)
+		if gone < 100*time.Minute || gone > 106*time.Minute+2*p.every {
+			t.Errorf("cleared after %v", gone)
+		}
+	})
+}
+
+func TestSecondLoadEvidenceHoldsTheStep(t *testing.T) {
+	r := newRig(t)
+	r.play(report{every: 30 * time.Second, digits: 1}, plus(during("0", "5h", 150), during("1h", "5h", 100)), 2*time.Hour)
+	var ev struct {
+		Before, After, Step float64
+		StepAt              int64        `json:"step_at"`
+		Curve               [][2]float64 `json:"curve"`
+	}
+	b := r.raised("second_load").Evidence
+	if err := json.Unmarshal(b, &struct {
+		*float64
+		Before *float64 `json:"before_w"`
+		After  *float64 `json:"after_w"`
+		Step   *float64 `json:"step_w"`
+	}{nil, &ev.Before, &ev.After, &ev.Step}); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &ev); err != nil {
+		t.Fatal(err)
+	}
+	if ev.Before != 150 || ev.After != 250 || ev.Step != 100 || ev.StepAt != int64(at("1h")/1000) {
+		t.Errorf("evidence %+v", ev)
+	}
+	if n := len(ev.Curve); n < 20 || n > 60 {
+		t.Errorf("%d points", n)
+	}
+	if first, last := ev.Curve[0], ev.Curve[len(ev.Curve)-1]; first[1] != 150 || last[1] != 250 || first[0] > float64(at("50m")/1000) {
+		t.Errorf("the curve goes from %v to %v", first, last)
+	}
+}
+
+// Nothing of this is a second load.
+func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
+	cut := func(from, to string, f curve, silent bool) curve {
+		a, b := span(from), span(to)
+		return func(d time.Duration) float64 {
+			if d >= a && d < b {
+				if silent {
+					return math.NaN()
+				}
+				return 0
+			}
+			return f(d)
+		}
+	}
+	bike := charger(180, 5*time.Hour)
+	for name, f := range map[string]curve{
+		"one charger":                   bike,
+		"a power cut, zeros":            cut("1h", "1h25m", bike, false),
+		"a power cut, silence":          cut("1h", "1h25m", bike, true),
+		"a short cut":                   cut("1h", "1h4m", bike, false),
+		"resumed in the taper":          cut("40m", "1h30m", charger(240, 20*time.Minute), false),
+		"a second bike after the first": cut("110m", "2h", plus(charger(120, time.Hour), later("2h", charger(310, 3*time.Hour))), false),
+		"a bigger bike put in its place": func(d time.Duration) float64 {
+			switch {
+			case d < 70*time.Minute:
+				return 120
+			case d < 80*time.Minute:
+				return 0
+			}
+			return 310
+		},
+		"a dip to a half": func(d time.Duration) float64 {
+			if d > 60*time.Minute && d < 72*time.Minute {
+				return bike(d) / 2
+			}
+			return bike(d)
+		},
+		"top-ups after full": func(d time.Duration) float64 {
+			w := charger(200, 30*time.Minute)(d)
+			if d > 3*time.Hour {
+				w += 180 * math.Exp(-math.Mod(d.Minutes(), 70)/4)
+			}
+			return w
+		},
+		"a pulse charger": func(d time.Duration) float64 {
+			w := bike(d)
+			if d > time.Hour && int(d.Minutes())%8 < 3 {
+				w *= 1.6
+			}
+			return w
+		},
+		"a slow ramp":         func(d time.Duration) float64 { return 200 * (1 + 0.14*d.Hours()) },
+		"a long pre-charge":   func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
+		"a small step":        plus(during("0", "5h", 300), during("1h", "5h", 60)),
+		"a kettle of 4 min":   plus(bike, during("1h", "1h4m", 500)),
+		"a step in the start": plus(during("0", "5h", 120), during("6m", "5h", 100)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				if name == "a kettle of 4 min" && p.every > time.Minute {
+					t.Skip("between two reports")
+				}
+				r := newRig(t)
+				r.play(p, f, 5*time.Hour)
+				if got := r.told("second_load"); got != nil {
+					t.Errorf("told %v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestANewSessionBeginsAnew(t *testing.T) {
+	// The order changes while power flows: a new plug-in, whatever its power.
+	r := newRig(t)
+	for m := range 180 {
+		order, w := "A", 120.0
+		if m >= 60 {
+			order, w = "B", 300
+		}
+		r.read(t0.Add(time.Duration(m)*time.Minute), w, orderOf(order))
+	}
+	r.quiet()
+}

@@ -1,0 +1,188 @@
+package influx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	influxdb "github.com/influxdata/influxdb-client-go/v2"
+	"github.com/influxdata/influxdb-client-go/v2/api"
+
+	"pilewatch/gateway/ledger"
+	"pilewatch/gateway/session"
+)
+
+// Name is that of the consumer's cursor, and of the sink in metrics.
+const Name = "influxdb"
+
+// Sessions finds sessions in the ledger.
+type Sessions interface {
+	// Session fails with ledger.ErrNotFound where there is none.
+	Session(ctx context.Context, id string) (session.Session, error)
+}
+
+// Rejects keeps the lines that InfluxDB refused for good.
+type Rejects interface {
+	SaveSinkReject(ctx context.Context, sink, line, reason string) error
+}
+
+// Options say where to write, and what is needed for it.
+type Options struct {
+	URL    string // http:// or https://
+	Org    string // InfluxDB 1.8 passes it over
+	Bucket string // InfluxDB 1.8: database, or database/retention-policy
+	// Token is asked at each request, so that a new one in its file needs no
+	// restart. InfluxDB 1.8: "user:password". nil, or "", for none.
+	Token    func() (string, error)
+	Timeout  time.Duration    // of one request; 0: 30 s
+	Estate   string           // a tag of every point
+	Settings session.Settings // those in force at the consumer's cursor
+	Sessions Sessions
+	Rejects  Rejects
+	Log      *slog.Logger
+}
+
+// Consumer writes the journal to InfluxDB. Consume is for one goroutine.
+type Consumer struct {
+	opts     Options
+	log      *slog.Logger
+	address  string // without a password
+	client   influxdb.Client
+	write    api.WriteAPIBlocking
+	http     *doer
+	batch    *batch
+	next     ledger.Seq // the first entry that is not in a batch yet
+	settings session.Settings
+	refused  atomic.Uint64
+	badLines quiet
+	tooOld   quiet
+}
+
+// New makes the consumer and connects to nothing. It fails when the address or
+// the bucket is missing.
+func New(o Options) (*Consumer, error) {
+	u, err := url.Parse(o.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("influxdb.url is not an address: expected one like http://127.0.0.1:8086")
+	case o.Bucket == "":
+		return nil, errors.New("influxdb.bucket is missing: give the bucket to write to; for InfluxDB 1.8 the database")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	h := newDoer(o.Timeout, o.Token)
+	lib := influxdb.DefaultOptions().SetUseGZip(true).SetPrecision(time.Nanosecond).SetApplicationName("pilewatch")
+	lib.HTTPOptions().SetHTTPDoer(h)
+	client := influxdb.NewClientWithOptions(strings.TrimSuffix(o.URL, "/"), "", lib)
+	return &Consumer{
+		opts: o, log: o.Log.With("sink", Name), address: u.Redacted(), client: client, write: client.WriteAPIBlocking(o.Org, o.Bucket), http: h,
+		batch: newBatch(o.Estate), settings: o.Settings,
+		badLines: quiet{most: 3}, tooOld: quiet{most: 1},
+	}, nil
+}
+
+// Name is that of the cursor.
+func (c *Consumer) Name() string { return Name }
+
+// Refused counts the lines that InfluxDB refused for good, since the start.
+func (c *Consumer) Refused() uint64 { return c.refused.Load() }
+
+// Close lets go of the connections. Nothing is lost by it: what was not
+// delivered is in the journal.
+func (c *Consumer) Close() {
+	c.client.Close()
+	c.http.close()
+}
+
+// Check tries whether InfluxDB would take points, without writing one. The error
+// says what to do.
+func (c *Consumer) Check(ctx context.Context) error {
+	_, err := c.post(ctx, probe) // refused or not: who reads lines has let us in
+	var setup *setupError
+	if errors.As(err, &setup) {
+		return fmt.Errorf("%w; %s", err, setup.hint)
+	}
+	return err
+}
+
+// Consume writes a block's points, 5,000 in a request. Its errors are for the
+// runner: InfluxDB is away, busy or set up wrongly. Given the same block again
+// it goes on where it stopped.
+func (c *Consumer) Consume(ctx context.Context, b ledger.Block) error {
+	c.next = max(c.next, b.First)
+	for ; c.next < b.Next(); c.next++ {
+		if c.batch.full() {
+			if err := c.send(ctx); err != nil {
+				return err
+			}
+		}
+		if err := c.add(ctx, c.next, &b.Entries[c.next-b.First]); err != nil {
+			return err
+		}
+	}
+	return c.send(ctx)
+}
+
+// add puts an entry's point into the batch. What can't be written as line
+// protocol is refused here; other errors are the ledger's.
+func (c *Consumer) add(ctx context.Context, seq ledger.Seq, e *ledger.Entry) error {
+	write, err := c.point(ctx, e)
+	if write == nil || err != nil {
+		return err
+	}
+	if bad := c.batch.add(write); bad != nil {
+		return c.keep(ctx, describe(seq, e), fmt.Errorf("%w: %w", errNoLine, bad).Error())
+	}
+	return nil
+}
+
+// point says how an entry is written; nil for one that has no point.
+func (c *Consumer) point(ctx context.Context, e *ledger.Entry) (func(*encoder), error) {
+	switch e.Kind {
+	case ledger.KindReading:
+		return func(enc *encoder) { enc.reading(&e.Reading, c.building(e.Reading.Pile)) }, nil
+	case ledger.KindStatus:
+		return func(enc *encoder) { enc.status(e.Status, c.building(e.Status.Pile)) }, nil
+	case ledger.KindFlag:
+		return func(enc *encoder) { enc.flag(e.Flag, e.Cleared) }, nil
+	case ledger.KindSettings:
+		c.settings = *e.Settings
+	case ledger.KindSession:
+		s, err := c.closed(ctx, e)
+		if s == nil || err != nil {
+			return nil, err
+		}
+		return func(enc *encoder) { enc.session(s) }, nil
+	}
+	return nil, nil
+}
+
+func (c *Consumer) building(pile string) string { return c.settings.Piles[pile].Building }
+
+// closed gives the session to write for a change: it has ended, or was amended
+// afterwards, and then the ledger has the whole of it; nil for none.
+func (c *Consumer) closed(ctx context.Context, e *ledger.Entry) (*session.Session, error) {
+	switch e.Change {
+	case session.Closed:
+		return e.Session, nil
+	case session.Settled:
+		s, err := c.opts.Sessions.Session(ctx, e.Session.ID)
+		switch {
+		case errors.Is(err, ledger.ErrNotFound) || err == nil && s.Open:
+			return nil, nil // there is nothing to amend, or it will close again
+		case err != nil:
+			return nil, fmt.Errorf("the settled session %s: %w", e.Session.ID, err)
+		}
+		return &s, nil
+	}
+	return nil, nil
+}
