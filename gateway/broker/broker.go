@@ -74,10 +74,10 @@ func (b *Broker) Addr() string { return b.addr }
 // Run serves until ctx is done; then it takes no more messages, and closes the
 // connections once drained is closed.
 func (b *Broker) Run(ctx context.Context, drained <-chan struct{}) error {
+	b.up.Store(true) // before the first client is let in
 	if err := b.server.Serve(); err != nil {
 		return fmt.Errorf("embedded broker: %w", err)
 	}
-	b.up.Store(true)
 	b.log.Info("embedded broker listening", "address", b.addr)
 	<-ctx.Done()
 	b.up.Store(false)

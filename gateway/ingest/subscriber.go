@@ -70,6 +70,9 @@ const (
 	disconnectMs   = 250
 )
 
+// mqtt311 is how MQTT 3.1.1 calls itself when connecting.
+const mqtt311 = 4
+
 // refused is the SUBACK code for a filter that the user may not read (MQTT 3.1.1, 3.9.3).
 const refused = 0x80
 
@@ -79,7 +82,7 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 	o := mqtt.NewClientOptions().AddBroker(s.cfg.Broker).
 		SetClientID(s.cfg.ClientID).SetUsername(s.cfg.Username).SetCleanSession(false).
 		SetAutoAckDisabled(true).SetOrderMatters(true).
-		SetConnectRetry(true).SetConnectRetryInterval(2 * time.Second).
+		SetProtocolVersion(mqtt311).SetConnectRetry(true).SetConnectRetryInterval(2 * time.Second).
 		SetAutoReconnect(true).SetMaxReconnectInterval(maxReconnect).
 		SetKeepAlive(15 * time.Second).SetPingTimeout(5 * time.Second).SetConnectTimeout(10 * time.Second).SetWriteTimeout(10 * time.Second).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
@@ -104,9 +107,9 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 		s.log.Warn("the connection to the broker is lost; connecting again", "broker", s.cfg.Broker, "error", err)
 	})
 	o.SetConnectionNotificationHandler(func(_ mqtt.Client, n mqtt.ConnectionNotification) {
-		if f, ok := n.(mqtt.ConnectionNotificationBrokerFailed); ok {
+		if f, ok := n.(mqtt.ConnectionNotificationFailed); ok {
 			s.state(f.Reason)
-			s.log.Warn("the broker refuses; trying again", "broker", s.cfg.Broker, "error", f.Reason)
+			s.log.Warn("no connection to the broker; trying again", "broker", s.cfg.Broker, "error", f.Reason)
 		}
 	})
 	o.SetOnConnectHandler(s.subscribe)

@@ -120,17 +120,18 @@ func location(zone string) *time.Location {
 }
 
 // Apply takes the next entry of the journal, and gives what follows from it to
-// emit. Flags and ticks of the clock are passed over. The newest reading is
+// emit, which may be nil. Flags and ticks of the clock are passed over. The newest reading is
 // judged when the next entry that is no session change arrives, because the
 // session that it opened or closed stands behind it in the journal: see Settle.
 func (e *Engine) Apply(entry *ledger.Entry, emit func(FlagChange)) {
-	e.emit = emit
-	if entry.Kind != ledger.KindFlag {
-		e.received = max(e.received, entry.Received)
+	if entry.Kind == ledger.KindFlag {
+		return
 	}
+	e.emit = emit
 	if entry.Kind != ledger.KindSession {
 		e.settle()
 	}
+	e.received = max(e.received, entry.Received)
 	switch entry.Kind {
 	case ledger.KindReading:
 		e.reading(&entry.Reading, entry.Received)
@@ -231,7 +232,7 @@ func (e *Engine) session(change session.ChangeKind, s *session.Session) {
 		c.name(s)
 		c.PackMWh = e.pack(s.Card)
 	case change == session.Reopened:
-		c.Open = true
+		at.port.resume()
 	case change == session.Closed:
 		at.port.end(s.End)
 		e.clearSession(at, s.End)

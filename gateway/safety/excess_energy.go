@@ -48,7 +48,7 @@ func (r *excessEnergy) limit(c *charge) int64 {
 	if c.PackMWh == 0 {
 		return r.warn
 	}
-	return int64(float64(c.PackMWh) * r.t["pack_factor"] / r.t["efficiency"])
+	return int64(float64(c.PackMWh) * r.t["pack_factor"] / max(r.t["efficiency"], 0.01))
 }
 
 func (r *excessEnergy) tell(p *port, l level) story {
@@ -58,8 +58,8 @@ func (r *excessEnergy) tell(p *port, l level) story {
 		limit = r.limit(c)
 	}
 	s := story{suspicion: "power_strip"}
-	s.zh = fmt.Sprintf("本次充电已用 %s 度电，超过 %s 度", kWh(c.EnergyMWh), kWh(limit))
-	s.en = fmt.Sprintf("this session has taken %s kWh, over %s kWh", kWh(c.EnergyMWh), kWh(limit))
+	s.zh = fmt.Sprintf("本次充电用电已超过 %s 度", kWh(limit))
+	s.en = fmt.Sprintf("this session has taken more than %s kWh", kWh(limit))
 	if c.PackMWh > 0 && l != critical {
 		s.zh += "（按登记电池估算的上限）"
 		s.en += " (the limit for the registered battery)"

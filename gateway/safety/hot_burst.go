@@ -31,7 +31,10 @@ type hotBurst struct {
 	window devices.Millis
 }
 
-var hotBurstDefaults = map[string]float64{"critical_w": 1200, "hold_min": 1, "window_min": 10}
+var (
+	hotBurstDefaults = map[string]float64{"critical_w": 1200, "hold_min": 1, "window_min": 10}
+	hotBurstMax      = map[string]float64{"window_min": 20, "hold_min": 20}
+)
 
 func newHotBurst(t thresholds) detector {
 	r := &hotBurst{t: t, power: t.mW("critical_w"), hold: t.minutes("hold_min"), window: t.minutes("window_min")}

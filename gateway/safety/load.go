@@ -8,7 +8,8 @@ type load struct {
 	Running bool           `json:"running,omitempty"`
 	Since   devices.Millis `json:"since,omitempty"`  // beginning of this stretch, or of the rest
 	Level   int64          `json:"level,omitempty"`  // mW, a mean of about two minutes
-	Before  int64          `json:"before,omitempty"` // Level before the last rest; 0 for none
+	Before  int64          `json:"before,omitempty"` // Level before the last rest or hole; 0 for none
+	Rested  bool           `json:"rested,omitempty"` // it was a rest
 	Starts  int            `json:"starts,omitempty"` // stretches of this session
 	Rises   int            `json:"rises,omitempty"`  // rises of this session that no single charger makes
 	Rise    rise           `json:"rise"`
@@ -51,11 +52,11 @@ func (l *load) follow(p *port) {
 	switch {
 	case mW < restMW:
 		if l.Running {
-			l.Running, l.Since, l.Before, l.Rise = false, p.Now, l.Level, rise{}
+			l.Running, l.Since, l.Before, l.Rested, l.Rise = false, p.Now, l.Level, true, rise{}
 		}
 	case !l.Running || gap > max(holeTime, 3*p.Interval):
 		if l.Running {
-			l.Before = l.Level
+			l.Before, l.Rested = l.Level, false
 		}
 		l.Running, l.Since, l.Level, l.Rise = true, p.Now, mW, rise{}
 		l.Starts++
@@ -116,6 +117,12 @@ func (l *load) recovers(p *port, mW int64) bool {
 		}
 	}
 	return false
+}
+
+// another reports whether, after a rest or a hole, something else draws: on
+// another level than before. Over a hole, a charger may have gone on to its taper.
+func (l *load) another() bool {
+	return l.Before > 0 && (l.Level > l.Before*115/100 || l.Rested && l.Level < l.Before*85/100)
 }
 
 // oneCharger reports whether the curve of this session is, so far, what one

@@ -23,7 +23,10 @@ type overPower struct {
 	warn, charger, danger int64
 }
 
-var overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 950, "critical_w": 1000, "window_min": 5}
+var (
+	overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 950, "critical_w": 1000, "window_min": 5}
+	overPowerMax      = map[string]float64{"window_min": 20}
+)
 
 func newOverPower(t thresholds) detector {
 	return &overPower{t: t, warn: t.mW("warn_w"), charger: t.mW("charger_w"), danger: t.mW("critical_w")}
@@ -61,6 +64,10 @@ func (r *overPower) tell(p *port, l level) story {
 	}
 	s.zh = fmt.Sprintf("%d 分钟平均功率 %s W，超过 %s W", int(r.t["window_min"]), whole(mean), whole(limit))
 	s.en = fmt.Sprintf("mean power over %d minutes %s W, over %s W", int(r.t["window_min"]), whole(mean), whole(limit))
+	if l == info {
+		s.zh += "；曲线像一台大功率充电器"
+		s.en += "; the curve is that of one large charger"
+	}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"mean_w": watts(mean), "thresholds": r.t}
 	s.curve = p.Recent.stretch(15 * 60_000)

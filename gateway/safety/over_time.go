@@ -68,7 +68,7 @@ func (r *overTime) count(p *port, m *timeMemory) {
 	l := &p.Load
 	if l.Running && l.Since != m.Stretch && p.Now-l.Since >= 3*60_000 {
 		m.Stretch = l.Since
-		if l.Before > 0 && (l.Level > l.Before*115/100 || l.Level < l.Before*85/100) {
+		if l.another() {
 			m.Drawn = p.Now - l.Since
 		}
 	}
@@ -81,8 +81,8 @@ func (r *overTime) tell(p *port, l level) story {
 		limit = r.t["critical_h"]
 	}
 	s := story{suspicion: "overlong"}
-	s.zh = fmt.Sprintf("已连续用电 %s 小时，超过 %s 小时，目前 %s W", hours(c.Time.Drawn), trim(limit), whole(int64(p.W)))
-	s.en = fmt.Sprintf("it has drawn power for %s hours, over %s hours, now %s W", hours(c.Time.Drawn), trim(limit), whole(int64(p.W)))
+	s.zh = fmt.Sprintf("本次充电累计用电已超过 %s 小时，目前 %s W", trim(limit), whole(int64(p.W)))
+	s.en = fmt.Sprintf("it has drawn power for more than %s hours, now %s W", trim(limit), whole(int64(p.W)))
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"drawn_s": int64(c.Time.Drawn / 1000), "power_w": watts(int64(p.W)), "thresholds": r.t}
 	s.curve = c.Curve.curve()

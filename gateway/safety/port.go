@@ -15,6 +15,7 @@ type port struct {
 	Interval devices.Millis `json:"interval"`         // at which it reports, as learned
 	Register register       `json:"register"`
 	Recent   window         `json:"recent"`
+	Joined   int64          `json:"joined"` // readings in the newest sample of Recent
 	Load     load           `json:"load"`
 	Charge   charge         `json:"charge"`
 	Flags    flags          `json:"flags,omitempty"`
@@ -64,13 +65,14 @@ const (
 // take remembers a reading; false for one that says nothing new of the power: it
 // is late, or at the same time as another.
 func (p *port) take(r *devices.Reading) bool {
-	switch {
-	case r.DeviceTime && r.Time <= p.Newest:
-		return false // late
-	case r.DeviceTime:
+	if r.DeviceTime {
+		if r.Time <= p.Newest {
+			return false
+		}
 		p.Newest = r.Time
-	case r.Time < p.Now-maxGap:
-		p.forget() // the clock that stamps receipts was set back
+	}
+	if r.Time < p.Now-maxGap {
+		p.forget() // the clock was set back: what was seen cannot be lined up with what comes
 	}
 	if r.Time <= p.Now {
 		return false
@@ -79,6 +81,7 @@ func (p *port) take(r *devices.Reading) bool {
 	if p.Now == 0 {
 		p.Step = step{For: maxGap + 1, Reg: -1}
 		p.Recent.push(now)
+		p.Joined = 1
 	} else {
 		p.Step = step{For: r.Time - p.Now, Before: p.W, Reg: now.Reg}
 		p.learn(p.Step.For)
@@ -101,9 +104,11 @@ func (p *port) keep(s sample) {
 	last := p.Recent.newest()
 	if s.T-last.T >= grain {
 		p.Recent.push(s)
+		p.Joined = 1
 		return
 	}
-	last.W = int32((int64(last.W) + int64(s.W)) / 2)
+	p.Joined++
+	last.W += int32(int64(s.W-last.W) / p.Joined)
 	if last.Reg >= 0 && s.Reg >= 0 {
 		last.Reg += s.Reg
 	}
@@ -148,14 +153,18 @@ func (p *port) begin(s *session.Session) {
 	p.Load.begin(s.Start)
 	for i := p.Recent.len() - 1; i >= 0; i-- {
 		x := p.Recent.at(i)
-		switch {
-		case x.T < s.Start:
-		case i+1 < p.Recent.len():
-			before := p.Recent.at(i + 1)
-			p.Charge.add(x, step{For: x.T - before.T, Before: before.W, Reg: x.Reg})
-		default:
-			p.Charge.Curve.add(x.T, int64(x.W))
+		if x.T < s.Start {
+			continue
 		}
+		by := step{For: maxGap + 1, Reg: -1}
+		if i+1 < p.Recent.len() {
+			before := p.Recent.at(i + 1)
+			by = step{For: x.T - before.T, Before: before.W, Reg: x.Reg}
+			if before.T < s.Start && by.For > maxGap {
+				by.Reg = -1 // what the register did in the time before is not this session's
+			}
+		}
+		p.Charge.add(x, by)
 	}
 }
 
@@ -163,6 +172,12 @@ func (p *port) begin(s *session.Session) {
 func (p *port) end(at devices.Millis) {
 	p.Charge.Open = false
 	p.Recent.cut(at)
+}
+
+// resume goes on with a session that the clock had closed too early.
+func (p *port) resume() {
+	p.Charge.Open = true
+	p.Charge.add(sample{T: p.Now, W: p.W}, p.Step) // the reading that showed it
 }
 
 // name takes over what a session says of who charges.

@@ -148,3 +148,18 @@ func TestTooCoarseIsSaid(t *testing.T) {
 		t.Errorf("at 60 s too coarse for %v", got)
 	}
 }
+
+func TestAPileThatReportsEverySecondGivesTheSameFlags(t *testing.T) {
+	f := plus(charger(180, 6*time.Hour), during("50m", "2h", 150), during("90m", "94m", 1600))
+	for _, every := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second} {
+		r := newRig(t)
+		r.play(report{every: every, noise: 0.01, digits: 0.1, register: true}, f, 3*time.Hour)
+		r.within("second_load", 60*time.Minute, 61*time.Minute)
+		r.within("hot_burst", 90*time.Minute, 92*time.Minute)
+		for rule, want := range map[string]string{"second_load": "warning cleared", "hot_burst": "critical cleared"} {
+			if got := r.words(rule); got != want {
+				t.Errorf("every %v: %s told %v", every, rule, r.told(rule))
+			}
+		}
+	}
+}

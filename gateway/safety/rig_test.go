@@ -166,7 +166,9 @@ func (r *rig) play(p report, f curve, long time.Duration, with ...func(*devices.
 			when += time.Duration(rng.Int64N(int64(2*p.jitter))) - p.jitter
 		}
 		for ; at < when; at += time.Second {
-			wh += f(at) / 3600
+			if w := f(at); !math.IsNaN(w) {
+				wh += w / 3600
+			}
 		}
 		if rng.Float64() < p.miss {
 			continue

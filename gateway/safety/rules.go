@@ -24,6 +24,8 @@ type Rule struct {
 	Version int
 	// Defaults are the thresholds; the unit is in the name.
 	Defaults map[string]float64
+	// Max are the largest values that the remembered past allows.
+	Max map[string]float64
 	// Coarsest is the longest reporting interval at which the rule sees all that
 	// it promises; 0 for any.
 	Coarsest time.Duration
@@ -33,9 +35,9 @@ type Rule struct {
 
 // All are the rules that are built, in the order in which they look at a reading.
 var All = []Rule{
-	{ID: "over_power", Version: 1, Defaults: overPowerDefaults, Coarsest: 6 * time.Minute, build: newOverPower},
-	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Coarsest: 150 * time.Second, build: newHotBurst},
-	{ID: "second_load", Version: 1, Defaults: secondLoadDefaults, Coarsest: 6 * time.Minute, build: newSecondLoad},
+	{ID: "over_power", Version: 1, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
+	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Max: hotBurstMax, Coarsest: 150 * time.Second, build: newHotBurst},
+	{ID: "second_load", Version: 1, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 6 * time.Minute, build: newSecondLoad},
 	{ID: "excess_energy", Version: 1, Defaults: excessEnergyDefaults, build: newExcessEnergy},
 	{ID: "over_time", Version: 1, Defaults: overTimeDefaults, build: newOverTime},
 	{ID: "device_alarm", Version: 1, Defaults: deviceAlarmDefaults, build: newDeviceAlarm},
@@ -95,11 +97,21 @@ func (r Rules) Set(rule, key string, v float64) error {
 	if _, ok := values[key]; !ok {
 		return fmt.Errorf("rule %s has no threshold %q: choose one of %s", rule, key, strings.Join(slices.Sorted(maps.Keys(values)), ", "))
 	}
-	if !(v >= 0 && v <= maxThreshold) {
-		return fmt.Errorf("rule %s: %s is %v: give a number from 0 to %v", rule, key, v, float64(maxThreshold))
+	if most := largest(rule, key); !(v >= 0 && v <= most) {
+		return fmt.Errorf("rule %s: %s is %v: give a number from 0 to %v", rule, key, v, most)
 	}
 	values[key] = v
 	return nil
+}
+
+// largest is the largest value that a threshold may have.
+func largest(rule, key string) float64 {
+	for i := range All {
+		if most, ok := All[i].Max[key]; ok && All[i].ID == rule {
+			return most
+		}
+	}
+	return maxThreshold
 }
 
 // Enable switches a rule on or off. A rule that is not built may be switched

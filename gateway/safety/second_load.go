@@ -28,7 +28,10 @@ type secondLoad struct {
 	hold, window     devices.Millis
 }
 
-var secondLoadDefaults = map[string]float64{"step_w": 80, "step_percent": 35, "hold_min": 10, "min_w": 30}
+var (
+	secondLoadDefaults = map[string]float64{"step_w": 80, "step_percent": 35, "hold_min": 10, "min_w": 30}
+	secondLoadMax      = map[string]float64{"hold_min": 20}
+)
 
 // secondMemory is what the rule remembers of a session.
 type secondMemory struct {

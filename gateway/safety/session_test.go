@@ -149,6 +149,21 @@ func TestOverTimeBeginsAgainWithAnotherBike(t *testing.T) {
 	})
 }
 
+func TestAHoleDoesNotStopTheClockOfALongCharge(t *testing.T) {
+	// It goes on to its taper while nobody hears it; without a register that time is not counted.
+	r := newRig(t)
+	r.play(report{every: time.Minute, digits: 1}, func(d time.Duration) float64 {
+		switch {
+		case d < 5*time.Hour:
+			return 300
+		case d < 5*time.Hour+40*time.Minute:
+			return math.NaN()
+		}
+		return 200
+	}, 9*time.Hour)
+	r.within("over_time", 8*time.Hour+39*time.Minute, 8*time.Hour+43*time.Minute)
+}
+
 func TestASessionThatClosesClearsItsFlags(t *testing.T) {
 	r := newRig(t)
 	r.play(report{every: time.Minute, digits: 1}, during("0", "12h", 400), 9*time.Hour)

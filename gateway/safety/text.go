@@ -26,8 +26,12 @@ func (e *Engine) message(f *ledger.Flag, at place, when devices.Millis, s story)
 			enPlace = strings.ToUpper(enPlace[:1]) + enPlace[1:]
 		}
 	}
-	zh = fmt.Sprintf("%s，%s：%s。%s", zhPlace, t.Format("1月2日 15:04"), s.zh, suspicionZH(s.suspicion))
-	en = fmt.Sprintf("%s, %s: %s. %s", enPlace, t.Format("2 Jan 15:04"), s.en, suspicionEN(s.suspicion))
+	endZH, endEN := suspicionZH(s.suspicion), suspicionEN(s.suspicion)
+	if f.Severity == ledger.Info {
+		endZH, endEN = "仅供了解，暂不需要上门。", "For information: no visit is needed yet."
+	}
+	zh = fmt.Sprintf("%s，%s：%s。%s", zhPlace, t.Format("1月2日 15:04"), s.zh, endZH)
+	en = fmt.Sprintf("%s, %s: %s. %s", enPlace, t.Format("2 Jan 15:04"), s.en, endEN)
 	return zh, en
 }
 
@@ -98,9 +102,6 @@ func whole(mW int64) string { return strconv.FormatInt((mW+500)/1000, 10) }
 
 // kWh gives an energy to the hundredth.
 func kWh(mWh int64) string { return strconv.FormatFloat(float64(mWh)/1e6, 'f', 2, 64) }
-
-// hours gives a time to the tenth of an hour.
-func hours(d devices.Millis) string { return strconv.FormatFloat(float64(d)/3_600_000, 'f', 1, 64) }
 
 // trim gives a threshold without needless digits.
 func trim(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -1,0 +1,136 @@
+package safety
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pilewatch/devices"
+	"pilewatch/gateway/ledger"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestEveryPublicRuleHasAnID(t *testing.T) {
+	if len(IDs) != 20 {
+		t.Errorf("%d ids", len(IDs))
+	}
+	for _, id := range Built() {
+		if !slices.Contains(IDs, id) {
+			t.Errorf("%s is no public id", id)
+		}
+	}
+	want := []string{"device_alarm", "excess_energy", "hot_burst", "over_power", "over_time", "pile_offline", "second_load"}
+	if got := slices.Sorted(slices.Values(Built())); !slices.Equal(got, want) {
+		t.Errorf("built are %v", got)
+	}
+	if len(Keys()) != len(IDs) {
+		t.Errorf("keys of %d rules", len(Keys()))
+	}
+}
+
+func TestSetSaysWhatMayBeSet(t *testing.T) {
+	for _, c := range []struct {
+		rule, key string
+		v         float64
+		want      string // in the error; "" for none
+	}{
+		{"over_power", "warn_w", 700, ""},
+		{"over_power", "warn_kw", 0.7, "charger_w, critical_w, warn_w, window_min"},
+		{"over_powr", "warn_w", 700, "over_power, second_load"},
+		{"two_tapers", "warn_w", 700, "not active yet"},
+		{"over_power", "warn_w", -1, "from 0"},
+		{"over_power", "window_min", 90, "from 0 to 20"},
+		{"over_power", "warn_w", math.NaN(), "from 0"},
+		{"over_power", "warn_w", math.Inf(1), "from 0"},
+	} {
+		r := Defaults()
+		err := r.Set(c.rule, c.key, c.v)
+		switch {
+		case c.want == "" && (err != nil || r.Values[c.rule][c.key] != c.v):
+			t.Errorf("%v: %v", c, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%v: error %v", c, err)
+		}
+	}
+	if Defaults().Values["over_power"]["warn_w"] != 600 {
+		t.Error("setting one changed the defaults of all")
+	}
+	if err := Defaults().Enable("nothing", true); err == nil {
+		t.Error("a rule that is none was switched on")
+	}
+}
+
+func TestARuleThatIsOffSaysNothing(t *testing.T) {
+	for _, id := range Built() {
+		r := newRig(t, func(rules Rules) {
+			if err := rules.Enable(id, false); err != nil {
+				t.Fatal(err)
+			}
+		})
+		busy(r)
+		if got := r.words(id); got != "" {
+			t.Errorf("%s: told %v", id, r.told(id))
+		}
+	}
+}
+
+func TestThresholdsAreThoseThatAreSet(t *testing.T) {
+	r := newRig(t, threshold("over_time", "warn_h", 2), threshold("over_time", "critical_h", 3))
+	r.play(report{every: time.Minute, digits: 1}, during("0", "4h", 100), 4*time.Hour)
+	if got := r.words("over_time"); got != "warning critical" {
+		t.Errorf("told %v", r.told("over_time"))
+	}
+	r.within("over_time", 2*time.Hour, 2*time.Hour+time.Minute)
+	if f := r.last("over_time"); !strings.Contains(string(f.Evidence), `"critical_h":3`) || !strings.Contains(f.Message, "超过 3 小时") {
+		t.Errorf("told %s %s", f.Message, f.Evidence)
+	}
+}
+
+// busy makes one flag of every rule.
+func busy(r *rig) {
+	r.event(devices.EventAlarm, at("1m"), alarmOf("smoke", 2))
+	f := plus(charger(250, 5*time.Hour), during("1h", "11h", 300), during("2h", "2h20m", 1500))
+	r.play(report{every: time.Minute, digits: 1, register: true}, f, 12*time.Hour, cardOf("04A1B2C3"))
+	r.e.Silence(at("12h1m"), r.collect)
+	for m := 1; m < 30; m++ {
+		r.e.Silence(at("12h1m").Add(time.Duration(m)*time.Minute), r.collect)
+	}
+}
+
+// TestFlagsAsTheyAreRead holds the words, the advice and the evidence of a flag
+// of each rule.
+func TestFlagsAsTheyAreRead(t *testing.T) {
+	r := newRig(t)
+	busy(r)
+	var first []*ledger.Flag
+	for _, id := range Built() {
+		first = append(first, r.raised(id))
+	}
+	fast := newRig(t)
+	fast.play(report{every: time.Minute, digits: 1}, charger(880, time.Hour), 30*time.Minute)
+	first = append(first, fast.raised("over_power"))
+	got := append(asJSON(t, first), '\n')
+	path := filepath.Join("testdata", "flags.json")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("flags differ from %s; look at them and run with -update\n%s", path, got)
+	}
+}
