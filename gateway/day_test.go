@@ -82,8 +82,12 @@ func measuredDay(t testing.TB, day time.Time, piles, ports int) (charges []*char
 		reports = append(reports, c.reports(at)...)
 		at, register = at.Add(length+20*time.Minute), register+tr.EnergyWh[len(tr.EnergyWh)-1]+7
 	}
-	slices.SortStableFunc(reports, func(a, b portReport) int { return a.at.Compare(b.at) })
+	sortReports(reports)
 	return charges, reports
+}
+
+func sortReports(reports []portReport) {
+	slices.SortStableFunc(reports, func(a, b portReport) int { return a.at.Compare(b.at) })
 }
 
 // reports are what the port says: charging first, idle at the last portReport.
