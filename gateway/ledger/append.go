@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -215,13 +216,20 @@ func settleSession(ctx context.Context, tx *sql.Tx, from *session.Session) error
 	return putSession(ctx, tx, &s)
 }
 
+// putFlag writes a flag's row. What a person has said of it stays: the rules know
+// nothing of that.
 func putFlag(ctx context.Context, tx *sql.Tx, f *Flag) error {
-	body, err := json.Marshal(f)
+	row := *f
+	err := tx.QueryRowContext(ctx, "SELECT status FROM flag WHERE id = ?", f.ID).Scan(&row.Status)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	body, err := json.Marshal(row)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO flag (id, rule, severity, building, pile, household, raised_at, cleared_at, status, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		f.ID, f.Rule, f.Severity, f.Building, f.Pile, f.Household, f.RaisedAt, f.ClearedAt, f.Status, string(body))
+		row.ID, row.Rule, row.Severity, row.Building, row.Pile, row.Household, row.RaisedAt, row.ClearedAt, row.Status, string(body))
 	return err
 }
 
@@ -256,7 +264,7 @@ func (l *Ledger) LoadCheckpoint(ctx context.Context, name string) (Seq, []byte, 
 	var sum uint32
 	var body []byte
 	err := l.read.QueryRowContext(ctx, "SELECT seq, sum, body FROM checkpoint WHERE name = ?", name).Scan(&seq, &sum, &body)
-	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it bare
+	if errors.Is(err, sql.ErrNoRows) {
 		return 1, nil, nil
 	}
 	if err != nil {

@@ -137,7 +137,10 @@ func TestSeenKnowsWhatTheJournalHolds(t *testing.T) {
 		if ok, err := l.Seen(t.Context(), k); err != nil || !ok {
 			t.Errorf("entry %d: %v, %v", i, ok, err)
 		}
-		for _, other := range []Key{{"P02", k.Port, k.What, k.Time}, {k.Pile, 99, k.What, k.Time}, {k.Pile, k.Port, 1, k.Time}, {k.Pile, k.Port, k.What, k.Time + 1}} {
+		for _, other := range []Key{
+			{Pile: "P02", Port: k.Port, Time: k.Time}, {Pile: k.Pile, Port: 99, Time: k.Time},
+			{Pile: k.Pile, Port: k.Port, What: 1, Time: k.Time}, {Pile: k.Pile, Port: k.Port, Time: k.Time + 1},
+		} {
 			if ok, err := l.Seen(t.Context(), other); err != nil || ok {
 				t.Errorf("%+v was never there: %v, %v", other, ok, err)
 			}
@@ -169,6 +172,24 @@ func TestSessionRowsFollowTheirChanges(t *testing.T) {
 	}
 	if _, err := l.Session(t.Context(), "nobody"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestWhatAPersonSaidOfAFlagStays(t *testing.T) {
+	l := open(t, t.TempDir())
+	f := Flag{ID: "over_power-P01-1-x", Rule: "over_power", Severity: Warning, Pile: "P01", RaisedAt: t0, Status: StatusOpen, Evidence: []byte(`{}`)}
+	raise := func() { t.Helper(); l.mustAppend(t, Batch{Entries: []Entry{{Kind: KindFlag, Flag: &f}}}) }
+	raise()
+	if err := l.exec(t.Context(), "UPDATE flag SET status = 'acknowledged'"); err != nil {
+		t.Fatal(err)
+	}
+	f.Severity, f.ClearedAt = Critical, t0+1000
+	raise()
+	if got, err := l.Flag(t.Context(), f.ID); err != nil || got.Status != StatusAcknowledged || got.Severity != Critical || got.ClearedAt != t0+1000 {
+		t.Errorf("flag %+v, %v", got, err)
+	}
+	if f.Status != StatusOpen {
+		t.Error("the journal's entry was changed")
 	}
 }
 

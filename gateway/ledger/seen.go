@@ -10,21 +10,23 @@ import (
 
 // Key tells one thing that a device said, by its own clock, from all others.
 type Key struct {
-	Pile string
-	Port uint8
-	What uint8 // 0 a reading, 1 a status, 2 + the kind of an event
-	Time devices.Millis
+	Pile  string
+	Alarm string // of an alarm: two may come at once
+	Port  uint8
+	What  uint8 // 0 a reading, 1 a status, 2 + the kind of an event
+	Time  devices.Millis
 }
 
 // KeyOf gives an entry's key; ok is false for what has no time of the device.
 func KeyOf(e *Entry) (k Key, ok bool) {
 	switch e.Kind {
 	case KindReading:
-		return Key{e.Reading.Pile, e.Reading.Port, 0, e.Reading.Time}, e.Reading.DeviceTime
+		return Key{Pile: e.Reading.Pile, Port: e.Reading.Port, Time: e.Reading.Time}, e.Reading.DeviceTime
 	case KindStatus:
-		return Key{e.Status.Pile, 0, 1, e.Status.Time}, e.Status.DeviceTime
+		return Key{Pile: e.Status.Pile, What: 1, Time: e.Status.Time}, e.Status.DeviceTime
 	case KindEvent:
-		return Key{e.Event.Pile, e.Event.Port, 2 + uint8(e.Event.Kind), e.Event.Time}, e.Event.DeviceTime
+		v := e.Event
+		return Key{Pile: v.Pile, Port: v.Port, What: 2 + uint8(v.Kind), Time: v.Time, Alarm: v.Alarm}, v.DeviceTime
 	}
 	return k, false
 }

@@ -140,6 +140,27 @@ func TestTheSameJournalGivesTheSameFlagsAlsoAcrossARestart(t *testing.T) {
 	})
 }
 
+// Flags stand in the journal where their commit happened to fall, also between
+// a reading and the session that it opened.
+func TestFlagsInTheJournalChangeNothing(t *testing.T) {
+	r := newRig(t)
+	r.taped = true
+	r.play(report{every: 30 * time.Second, digits: 1}, during("10m", "13m", 1700), 40*time.Minute)
+	e := New(Defaults())
+	set := testSettings()
+	e.Apply(&ledger.Entry{Kind: ledger.KindSettings, Settings: &set}, nil)
+	var got []FlagChange
+	collect := func(c FlagChange) { got = append(got, c) }
+	for i := range r.tape {
+		e.Apply(&r.tape[i], collect)
+		e.Apply(&ledger.Entry{Kind: ledger.KindFlag, Received: at("30h"), Flag: &ledger.Flag{}}, collect)
+	}
+	e.Settle(collect)
+	if want, got := asJSON(t, r.log), asJSON(t, got); len(r.log) == 0 || !bytes.Equal(want, got) {
+		t.Errorf("with flags between\n%s\nwithout\n%s", got, want)
+	}
+}
+
 func flat(t *rapid.T, log []FlagChange) []byte {
 	var b bytes.Buffer
 	for _, c := range log {

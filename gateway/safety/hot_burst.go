@@ -10,8 +10,8 @@ import (
 // minute, within 10 minutes.
 //
 // Why: heating elements draw 800-2,000 W for 1-10 minutes (kettle 3-6 min), and
-// no charger of an e-bike does (domain.md, Other loads; appliances measured in
-// ../shared/data). It is said as soon as two samples are at or over the
+// no charger of an e-bike does (domain.md, Other loads; the measured
+// appliances of the labelled traces). It is said as soon as two samples are at or over the
 // threshold and stand for a minute together; what goes on longer stays flagged,
 // and over_power follows after its 5 minutes. An induction hob, on for 5-30 s at
 // a time, counts by its sum. It is over 10 minutes after the last such sample.

@@ -10,7 +10,7 @@ import "fmt"
 // and battery electricity).
 //
 // How it can be wrong: a fast charger of a large lithium pack draws up to about
-// 900 W (measured packs, ../shared/data). So between warn_w and charger_w a
+// 900 W (the labelled traces have 22 such). So between warn_w and charger_w a
 // curve that is still what one charger draws (started once, nothing added to
 // it) is told as info, and becomes a warning as soon as something is added, or
 // goes on and off. charger_w = warn_w switches that allowance off. A heater of

@@ -135,8 +135,14 @@ func TestAPowerCutIsOneFlag(t *testing.T) {
 		if got := s.words("pile_offline"); got != "warning cleared warning" {
 			t.Errorf("every %v: told %v", every, s.told("pile_offline"))
 		}
-		if f := s.last("pile_offline"); f.Pile != "P04" || f.ClearedAt != 0 {
-			t.Errorf("flag %+v", f)
+		var over devices.Millis
+		for _, c := range s.log {
+			if c.Cleared {
+				over = c.Flag.ClearedAt
+			}
+		}
+		if f := s.last("pile_offline"); f.Pile != "P04" || f.ClearedAt != 0 || f.RaisedAt < over {
+			t.Errorf("flag %+v, and the power cut was over at %v", f, over)
 		}
 	}
 }

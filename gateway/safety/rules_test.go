@@ -119,10 +119,10 @@ func TestFlagsAsTheyAreRead(t *testing.T) {
 	got := append(asJSON(t, first), '\n')
 	path := filepath.Join("testdata", "flags.json")
 	if *update {
-		if err := os.MkdirAll("testdata", 0o750); err != nil {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, got, 0o600); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

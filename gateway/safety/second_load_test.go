@@ -130,7 +130,7 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 		"a long pre-charge":   func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
 		"a small step":        plus(during("0", "5h", 300), during("1h", "5h", 60)),
 		"a kettle of 4 min":   plus(bike, during("1h", "1h4m", 500)),
-		"a step in the start": plus(during("0", "5h", 120), during("6m", "5h", 100)),
+		"a step in the start": plus(during("0", "5h", 120), during("8m40s", "5h", 100)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, p report) {
@@ -157,5 +157,21 @@ func TestANewSessionBeginsAnew(t *testing.T) {
 		}
 		r.read(t0.Add(time.Duration(m)*time.Minute), w, orderOf(order))
 	}
+	r.quiet()
+}
+
+func TestTwoSamplesAreNoSecondLoad(t *testing.T) {
+	// At 300 s, a report between two pulses was lost.
+	r := newRig(t)
+	for m := 0; m < 180; m += 5 {
+		w := 150.0
+		if m == 60 || m == 70 {
+			w = 300
+		}
+		if m != 65 {
+			r.read(t0.Add(time.Duration(m)*time.Minute), w)
+		}
+	}
+	r.e.Settle(r.collect)
 	r.quiet()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/ledger"
 )
 
 func TestExcessEnergyRisesWithTheSession(t *testing.T) {
@@ -80,6 +81,38 @@ func TestEnergyIsThatOfTheRegisterWherePowerIsNotKnown(t *testing.T) {
 	r.e.Settle(r.collect)
 	if got := r.words("excess_energy"); got != "warning" {
 		t.Errorf("told %v", r.told("excess_energy"))
+	}
+}
+
+func TestWhatTheRegisterDidBeforeIsNotTheSessions(t *testing.T) {
+	r := newRig(t)
+	register := func(mWh int64) func(*devices.Reading) {
+		return func(x *devices.Reading) { x.EnergyMWh, x.Has = mWh, devices.HasEnergy }
+	}
+	r.read(at("0"), 0, register(0))
+	for m := range 30 { // unheard for 10 hours, in which others charged
+		r.read(at("10h").Add(time.Duration(m)*time.Minute), 150, register(6_000_000+int64(m)*2500))
+	}
+	r.e.Settle(r.collect)
+	r.quiet()
+}
+
+func TestASessionThatReopensHasItsEnergy(t *testing.T) {
+	r := newRig(t, threshold("excess_energy", "warn_kwh", 1))
+	register := func(mWh int64) func(*devices.Reading) {
+		return func(x *devices.Reading) { x.EnergyMWh, x.Has = mWh, devices.HasEnergy }
+	}
+	for m := range 60 {
+		r.read(t0.Add(time.Duration(m)*time.Minute), 200, register(int64(m)*3333))
+	}
+	r.step(ledger.Entry{Kind: ledger.KindTick, Received: at("8h")}) // taken for lost
+	when := at("5h30m")                                             // and then what it said in the meantime arrives
+	x := devices.Reading{Pile: "P01", Port: 1, Time: when, DeviceTime: true, PowerMW: 200_000}
+	register(1_100_000)(&x)
+	r.step(ledger.Entry{Kind: ledger.KindReading, Received: at("8h1m"), Reading: x})
+	r.e.Settle(r.collect)
+	if f := r.raised("excess_energy"); f.SessionID != "P01-1-20261123T120000Z" || f.RaisedAt != when {
+		t.Errorf("flag %+v", f)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 func (f *folder) event(e *devices.Event, received devices.Millis, prior *Prior) Outcome {
 	p := f.s.pile(e.Pile)
 	if e.Port == 0 { // an alarm of the pile: no session's business
-		if e.DeviceTime && !newKey(&p.Events, eventKey{e.Time, e.Kind}) {
+		if e.DeviceTime && !newKey(&p.Events, eventKey{e.Time, e.Kind, e.Alarm}) {
 			return Duplicate
 		}
 		p.LastReceived = max(p.LastReceived, received)
@@ -43,7 +43,7 @@ func (q *PortState) newEvent(e *devices.Event, received devices.Millis) bool {
 	case e.Kind == devices.EventSettle:
 		return true
 	case e.DeviceTime:
-		return newKey(&q.Events, eventKey{e.Time, e.Kind})
+		return newKey(&q.Events, eventKey{e.Time, e.Kind, e.Alarm})
 	case e.Has.Has(devices.HasSeq):
 		return q.newSeq(e.Seq, e.Kind, received)
 	}

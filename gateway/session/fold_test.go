@@ -570,3 +570,17 @@ func TestRepeatedEventsChangeNothing(t *testing.T) {
 	}
 	b.want("0s..3m0s 1667 mWh remote measured")
 }
+
+func TestTwoAlarmsAtOnceAreTwo(t *testing.T) {
+	b := newBench(t)
+	for _, port := range []uint8{1, 0} {
+		for _, alarm := range []string{"smoke", "water"} {
+			if o := b.event(devices.EventAlarm, "0s", func(e *devices.Event) { e.Alarm, e.Port = alarm, port }); o != Applied {
+				t.Errorf("%s at port %d: outcome %d", alarm, port, o)
+			}
+		}
+		if o := b.event(devices.EventAlarm, "0s", func(e *devices.Event) { e.Alarm, e.Port = "smoke", port }); o != Duplicate {
+			t.Errorf("smoke again at port %d: outcome %d", port, o)
+		}
+	}
+}

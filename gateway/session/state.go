@@ -88,8 +88,9 @@ type closedRef struct {
 
 // eventKey is what makes an event the same again.
 type eventKey struct {
-	Time devices.Millis    `json:"t"`
-	Kind devices.EventKind `json:"k"`
+	Time  devices.Millis    `json:"t"`
+	Kind  devices.EventKind `json:"k"`
+	Alarm string            `json:"a,omitempty"` // two alarms may come at once
 }
 
 type seqKey struct {
