@@ -115,7 +115,7 @@ func value(r gjson.Result, levels int) any {
 // number gives an int for a whole number that is small enough to multiply, else a
 // float64, and the digits themselves where no float64 is exact: a card's number.
 func number(r gjson.Result) any {
-	const small = 1 << 31
+	const small = 1 << (strconv.IntSize/2 - 1)
 	if strings.ContainsAny(r.Raw, ".eE") {
 		return r.Num
 	}

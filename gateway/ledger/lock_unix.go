@@ -24,7 +24,7 @@ func acquire(dir string) (*lock, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		who, _ := os.ReadFile(path)
-		f.Close()
+		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("the ledger in %s is in use by %s: stop that gateway, or choose another data_dir", dir, strings.TrimSpace(string(who)))
 		}
@@ -32,7 +32,7 @@ func acquire(dir string) (*lock, error) {
 	}
 	host, _ := os.Hostname()
 	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintf("process %d on %s\n", os.Getpid(), host))); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
 	return &lock{f}, nil

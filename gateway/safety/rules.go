@@ -133,15 +133,6 @@ func (t thresholds) minutes(key string) devices.Millis { return devices.Millis(t
 func (t thresholds) hours(key string) devices.Millis   { return devices.Millis(t[key] * 3_600_000) }
 func (t thresholds) seconds(key string) devices.Millis { return devices.Millis(t[key] * 1000) }
 
-// used gives the thresholds as they go into the evidence.
-func (t thresholds) used(keys ...string) map[string]float64 {
-	m := make(map[string]float64, len(keys))
-	for _, k := range keys {
-		m[k] = t[k]
-	}
-	return m
-}
-
 // A detector is a rule with its thresholds. It is one or more of the following.
 type detector any
 

@@ -27,7 +27,7 @@ import (
 type secondLoad struct {
 	t                thresholds
 	step, share, min int64
-	hold, window     devices.Millis
+	hold             devices.Millis
 }
 
 var (
