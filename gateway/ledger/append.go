@@ -205,10 +205,14 @@ func putSession(ctx context.Context, tx *sql.Tx, s *session.Session) error {
 	return err
 }
 
-// settleSession adds a settlement to a row. A session whose row retention has
-// taken is settled in the journal alone.
+// settleSession adds a settlement to a row. Where somebody took the row away, the
+// settlement stands in the journal alone, and verify tells of the row: a commit
+// that could never succeed would hold up all others.
 func settleSession(ctx context.Context, tx *sql.Tx, from *session.Session) error {
 	s, err := scanSession(tx.QueryRowContext(ctx, "SELECT "+sessionColumns+" FROM session WHERE id = ?", from.ID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("the settled session %s: %w", from.ID, err)
 	}

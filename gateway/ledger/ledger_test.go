@@ -173,6 +173,8 @@ func TestSessionRowsFollowTheirChanges(t *testing.T) {
 	if _, err := l.Session(t.Context(), "nobody"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v", err)
 	}
+	settled.ID = "taken away by hand"
+	l.mustAppend(t, Batch{Entries: []Entry{sessionEntry(session.Settled, settled)}})
 }
 
 func TestWhatAPersonSaidOfAFlagStays(t *testing.T) {
