@@ -137,6 +137,9 @@ func (s simulateCmd) Run(e *env) error {
 			return app.Usage(err)
 		}
 	}
+	if s.Piles < 1 || s.Ports < 1 {
+		return app.Usage(fmt.Errorf("--piles %d --ports %d: expected 1 or more of each", s.Piles, s.Ports))
+	}
 	if s.Speed < 0 {
 		return app.Usage(fmt.Errorf("--speed %g: expected 0 or more", s.Speed))
 	}
@@ -144,7 +147,9 @@ func (s simulateCmd) Run(e *env) error {
 	n, err := app.Simulate(e.ctx, app.BrokerOf(cfg, s.Broker), app.Simulation{Estate: c, Speed: s.Speed}, func(at time.Time, n int) {
 		e.log.Debug("publishing", "event_time", at, "messages", n)
 	})
-	fmt.Fprintf(e.stdout, "published %d messages in %.1f s\n", n, time.Since(began).Seconds())
+	if n > 0 || err == nil {
+		fmt.Fprintf(e.stdout, "published %d messages in %.1f s\n", n, time.Since(began).Seconds())
+	}
 	return err
 }
 
@@ -162,6 +167,9 @@ func (r replayCmd) Run(e *env) error {
 	began := time.Now()
 	p, err := app.Replay(e.ctx, cfg, e.options(), r.Files, show)
 	end()
+	if err != nil && p.Messages == 0 {
+		return err
+	}
 	fmt.Fprintf(e.stdout, "%d messages: %d readings kept (%d of them late), %d duplicates, %d rejects, %d sessions closed, in %.1f s\n",
 		p.Messages, p.Readings, p.Late, p.Duplicates, p.Rejects, p.Sessions, time.Since(began).Seconds())
 	return err
@@ -179,17 +187,24 @@ func (r recordCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	out, done := e.stdout, func() error { return nil }
+	out, done := e.stdout, func(int) error { return nil }
 	if r.Output != "-" {
 		f, err := os.OpenFile(r.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 		if err != nil {
 			return fmt.Errorf("%w; give a file that does not exist", err)
 		}
-		out, done = f, f.Close
+		out, done = f, func(n int) error {
+			if n == 0 { // so that the next try finds the name free
+				return errors.Join(f.Close(), os.Remove(r.Output))
+			}
+			return f.Close()
+		}
 	}
 	n, err := app.Record(e.ctx, cfg, r.Broker, r.Count, out)
-	fmt.Fprintf(e.stderr, "%d messages recorded\n", n)
-	return errors.Join(err, done())
+	if err == nil {
+		fmt.Fprintf(e.stderr, "%d messages recorded\n", n)
+	}
+	return errors.Join(err, done(n))
 }
 
 type exportCmd struct {

@@ -29,9 +29,13 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 	if ids := rulesOff(cfg); len(ids) > 0 {
 		off = "; off: " + strings.Join(ids, ", ")
 	}
+	if ids := rulesWaiting(cfg); len(ids) > 0 {
+		off += "; configured and not active yet: " + strings.Join(ids, ", ")
+	}
 	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
-	c.line("ledger", checkLedger(ctx, cfg, o), "%s", cfg.DataDir)
-	c.broker(cfg)
+	running, err := checkLedger(ctx, cfg, o)
+	c.line("ledger", err, "%s%s", cfg.DataDir, said(running, ", in use by a gateway that runs"))
+	c.broker(cfg, running)
 	c.influx(ctx, cfg)
 	c.page(cfg)
 	c.alerts(cfg)
@@ -72,31 +76,43 @@ func (c *checker) registries(cfg *config.Config) {
 	c.line("registry", nil, "%d piles, %d cards", len(s.Piles), len(s.Cards))
 }
 
+func said(b bool, words string) string {
+	if b {
+		return words
+	}
+	return ""
+}
+
 // checkLedger opens the ledger, for reading only where a gateway runs on it.
-func checkLedger(ctx context.Context, cfg *config.Config, o Options) error {
+func checkLedger(ctx context.Context, cfg *config.Config, o Options) (running bool, err error) {
 	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
-		return nil // run makes it
+		return false, nil // run makes it
 	}
 	l, err := ledger.Open(ctx, cfg.DataDir, o.Log)
-	if err != nil && strings.Contains(err.Error(), "in use by") {
+	if running = errors.Is(err, ledger.ErrInUse); running {
 		l, err = ledger.OpenRead(ctx, cfg.DataDir, o.Log)
 	}
 	if err != nil {
-		return err
+		return running, err
 	}
-	return l.Close()
+	return running, l.Close()
 }
 
-func (c *checker) broker(cfg *config.Config) {
+// broker tries the broker; running says that a gateway runs on the ledger, which
+// then has the embedded one.
+func (c *checker) broker(cfg *config.Config, running bool) {
 	m := cfg.MQTT
 	if m.Broker == "" {
 		ln, err := net.Listen("tcp", m.Listen)
-		if err == nil {
+		switch {
+		case err == nil:
 			err = ln.Close()
-		} else {
-			err = fmt.Errorf("%w; a gateway that runs has it, else set mqtt.listen to a free address", err)
+		case running:
+			err = nil
+		default:
+			err = fmt.Errorf("%w; set mqtt.listen to a free address, or stop the program that has this one", err)
 		}
-		c.line("broker", err, "embedded, on %s", m.Listen)
+		c.line("broker", err, "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
 		return
 	}
 	client, err := connect(m, "check", func(*mqtt.ClientOptions) {})

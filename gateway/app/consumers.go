@@ -22,6 +22,9 @@ func safetyRules(cfg *config.Config) (safety.Rules, error) {
 				return rules, err
 			}
 		}
+		if !slices.Contains(safety.Built(), id) {
+			continue // its thresholds wait for a later version; `check` says so
+		}
 		for key, v := range r.Values {
 			if err := rules.Set(id, key, v); err != nil {
 				return rules, fmt.Errorf("safety.rules: %w", err)
@@ -50,6 +53,17 @@ func (a *App) consumers() ([]feed.Consumer, error) {
 func influxOptions(cfg *config.Config) influx.Options {
 	i := cfg.InfluxDB
 	return influx.Options{URL: i.URL, Org: i.Org, Bucket: i.Bucket, Token: i.Token.Resolve, Estate: cfg.Estate.ID}
+}
+
+// rulesWaiting lists the rules with thresholds that this version does not have.
+func rulesWaiting(cfg *config.Config) (ids []string) {
+	for id, r := range cfg.Safety.Rules {
+		if len(r.Values) > 0 && !slices.Contains(safety.Built(), id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // rulesOff lists the rules that the configuration switches off.

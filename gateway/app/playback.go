@@ -14,37 +14,68 @@ import (
 )
 
 // playback runs messages of the past into the ledger, with the safety rules in
-// step: what they say of silence goes by the time of receipt.
+// step: what they say of silence goes by the time of receipt, minute by minute.
 func (a *App) playback(ctx context.Context, tally func(ingest.Tally)) *ingest.Playback {
-	var next ledger.Seq
-	return ingest.NewPlayback(ctx, a.batcher, a.ledger, func(ctx context.Context, t ingest.Tally) (err error) {
+	p := past{app: a}
+	return ingest.NewPlayback(ctx, a.batcher, a.ledger, func(ctx context.Context, t ingest.Tally) error {
 		tally(t)
 		a.metrics.committed(t)
-		if next, err = a.catchUp(ctx, next); err != nil || t.Newest == 0 {
-			return err
-		}
-		return a.safety.Tick(ctx, t.Newest)
+		return p.catchUp(ctx, t.Oldest)
 	})
 }
 
-// catchUp delivers to the safety rules what the journal holds from an entry on, 0
-// for the first that they have not had, and gives the entry after the last.
-func (a *App) catchUp(ctx context.Context, from ledger.Seq) (next ledger.Seq, err error) {
-	if from == 0 {
-		if from, err = a.ledger.Cursor(ctx, a.safety.Name()); err != nil {
-			return 0, err
+// past delivers the journal to the safety rules while it is played.
+type past struct {
+	app    *App
+	next   ledger.Seq     // the entry that they have not had; 0 before the first
+	minute devices.Millis // up to which they know the clock
+}
+
+// catchUp delivers what the journal holds. began is the receipt of the first
+// message of the newest commit.
+func (p *past) catchUp(ctx context.Context, began devices.Millis) (err error) {
+	s := p.app.safety
+	if p.next == 0 {
+		if p.next, err = p.app.ledger.Cursor(ctx, s.Name()); err != nil {
+			return err
 		}
+		s.ListenFrom(began)
 	}
 	for {
-		b, err := a.ledger.Read(ctx, from, 1<<16)
+		b, err := p.app.ledger.Read(ctx, p.next, 1<<16)
 		if err != nil || len(b.Entries) == 0 {
-			return from, err
+			return err
 		}
-		if err := a.safety.Consume(ctx, b); err != nil {
-			return from, err
+		if err := p.deliver(ctx, b); err != nil {
+			return err
 		}
-		from = b.Next()
+		p.next = b.Next()
 	}
+}
+
+// deliver gives a block to the rules in pieces of a minute of receipt, and tells
+// them the time between.
+func (p *past) deliver(ctx context.Context, b ledger.Block) error {
+	const minute = 60_000
+	for from := 0; from < len(b.Entries); {
+		to := from
+		for to < len(b.Entries) && b.Entries[to].Received < p.minute+minute {
+			to++
+		}
+		if to > from {
+			if err := p.app.safety.Consume(ctx, ledger.Block{First: b.First + ledger.Seq(from), Entries: b.Entries[from:to]}); err != nil {
+				return err
+			}
+		}
+		if from = to; from < len(b.Entries) {
+			at := b.Entries[from].Received
+			if err := p.app.safety.Tick(ctx, at); err != nil {
+				return err
+			}
+			p.minute = at - at%minute
+		}
+	}
+	return nil
 }
 
 // Played is what a replay did.
@@ -72,6 +103,15 @@ func (p *Played) add(t ingest.Tally) {
 // configuration. progress is called now and then with the share of the files done.
 func Replay(ctx context.Context, cfg *config.Config, o Options, files []string, progress func(float64)) (Played, error) {
 	var played Played
+	for _, name := range files { // before anything is made
+		f, err := openFile(name)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			return played, err
+		}
+	}
 	a, err := New(ctx, cfg, o)
 	if err != nil {
 		return played, err
@@ -130,7 +170,11 @@ func openFile(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(os.Stdin), nil
 	}
-	return os.Open(name)
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w; give a recording, such as pilewatch record writes", err)
+	}
+	return f, nil
 }
 
 // counter counts what was read.

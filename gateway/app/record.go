@@ -26,12 +26,15 @@ func connect(m config.MQTT, name string, edit func(*mqtt.ClientOptions)) (mqtt.C
 		return nil, Usage(err)
 	}
 	password, err := m.Password.Resolve()
-	if err != nil && m.Username != "" {
+	if err != nil {
 		return nil, Usage(err)
 	}
 	o := mqtt.NewClientOptions().AddBroker(m.Broker).SetClientID(fmt.Sprintf("%s-%s-%d", m.ClientID, name, os.Getpid())).
-		SetUsername(m.Username).SetPassword(password).SetCleanSession(true).SetConnectTimeout(connectFor).
+		SetCleanSession(true).SetConnectTimeout(connectFor).
 		SetAutoReconnect(true).SetMaxReconnectInterval(10 * time.Second)
+	if m.Username != "" { // else the URL may hold one
+		o.SetUsername(m.Username).SetPassword(password)
+	}
 	if tlsConfig != nil {
 		o.SetTLSConfig(tlsConfig)
 	}
@@ -52,8 +55,8 @@ func connect(m config.MQTT, name string, edit func(*mqtt.ClientOptions)) (mqtt.C
 // configured one, or where the embedded one listens.
 func BrokerOf(cfg *config.Config, given string) config.MQTT {
 	m := cfg.MQTT
-	if given != "" {
-		m.Broker = given
+	if given != "" && given != m.Broker { // our password is none of another broker's business
+		m.Broker, m.Username, m.Password = given, "", config.Secret{}
 	}
 	if m.Broker == "" {
 		m.Broker = "tcp://" + m.Listen

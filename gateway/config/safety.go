@@ -72,6 +72,9 @@ func readBool(n node) *bool {
 func (c *Config) CheckRules(known map[string][]string) error {
 	var bad problems
 	for _, id := range slices.Sorted(maps.Keys(c.Safety.Rules)) {
+		if len(known[id]) == 0 {
+			continue // a rule of a later version: its thresholds wait for it
+		}
 		for _, name := range slices.Sorted(maps.Keys(c.Safety.Rules[id].Values)) {
 			if !slices.Contains(known[id], name) {
 				choices := append([]string{"enabled"}, known[id]...)

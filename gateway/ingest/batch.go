@@ -40,11 +40,21 @@ type RejectKey struct {
 // Batch is a ledger batch in the making, with who waits for it.
 type Batch struct {
 	ledger.Batch
-	Tally Tally
-	done  []func(error)
-	bytes int
-	keys  map[ledger.Key]struct{} // of its entries, made when first needed
-	keyed int                     // how many entries are in keys
+	Tally    Tally
+	done     []func(error)
+	bytes    int
+	keys     map[ledger.Key]struct{}      // of its entries, made when first needed
+	keyed    int                          // how many entries are in keys
+	orders   map[orderKey]session.Session // of its session entries, made when first needed
+	ids      map[string]struct{}
+	sessions int // how many entries are in orders and ids
+}
+
+// orderKey is an order of a port.
+type orderKey struct {
+	pile  string
+	port  uint8
+	order string
 }
 
 // Messages is how many messages the batch holds.
@@ -79,5 +89,42 @@ func (b *Batch) has(k ledger.Key) bool {
 		}
 	}
 	_, ok := b.keys[k]
+	return ok
+}
+
+// index looks through the session entries that came since it last did.
+func (b *Batch) index() {
+	if b.orders == nil {
+		b.orders, b.ids = map[orderKey]session.Session{}, map[string]struct{}{}
+	}
+	for ; b.sessions < len(b.Entries); b.sessions++ {
+		e := &b.Entries[b.sessions]
+		if e.Kind != ledger.KindSession {
+			continue
+		}
+		s := *e.Session
+		b.ids[s.ID] = struct{}{}
+		if s.Order != "" { // a settlement, too, carries identity and order
+			b.orders[orderKey{s.Pile, s.Port, s.Order}] = s
+		}
+	}
+}
+
+// session gives what the batch holds of an order; of a settled one, that it is.
+func (b *Batch) session(k orderKey) (session.Session, bool) {
+	if b == nil {
+		return session.Session{}, false
+	}
+	b.index()
+	s, ok := b.orders[k]
+	return s, ok
+}
+
+func (b *Batch) hasID(id string) bool {
+	if b == nil {
+		return false
+	}
+	b.index()
+	_, ok := b.ids[id]
 	return ok
 }

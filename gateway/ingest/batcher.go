@@ -20,6 +20,7 @@ const checkpointEvery = 200_000
 type Journal interface {
 	Seen(ctx context.Context, k ledger.Key) (bool, error)
 	SessionOfOrder(ctx context.Context, pile string, port uint8, order string) (session.Session, error)
+	Session(ctx context.Context, id string) (session.Session, error)
 	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, []byte, error)
 	Read(ctx context.Context, from ledger.Seq, limit int) (ledger.Block, error)
 }
@@ -343,23 +344,48 @@ func (b *Batcher) repeated(ctx context.Context, e *ledger.Entry) bool {
 	return seen
 }
 
-// settlement adds to a settlement what only the ledger knows of its order; false
-// when it was settled before.
+// settlement adds to a settlement what only the ledger, or a batch on its way
+// there, knows of its order; false when it was settled before.
 func (b *Batcher) settlement(ctx context.Context, e *ledger.Entry) bool {
 	ev := e.Event
 	if b.state.HoldsOrder(ev.Pile, ev.Port, ev.Order) {
 		return true
 	}
-	s, err := b.journal.SessionOfOrder(ctx, ev.Pile, ev.Port, ev.Order)
+	s, err := b.sessionOfOrder(ctx, orderKey{ev.Pile, ev.Port, ev.Order})
 	switch {
-	case errors.Is(err, ledger.ErrNotFound):
-		return true
-	case err != nil:
-		b.log.Warn("could not look up a settled order in the ledger; it is taken as new", "error", err)
-		return true
-	case s.SettledMWh >= 0:
+	case err == nil && s.SettledMWh >= 0:
 		return false
+	case err == nil:
+		e.Prior = &session.Prior{ID: s.ID, Start: s.Start, EnergyMWh: s.EnergyMWh}
+	case errors.Is(err, ledger.ErrNotFound):
+		if n := b.takenIDs(ctx, session.ID(ev.Pile, ev.Port, ev.Start)); n > 0 {
+			e.Prior = &session.Prior{Taken: n}
+		}
+	default:
+		b.log.Warn("could not look up a settled order in the ledger; it is taken as new", "error", err)
 	}
-	e.Prior = &session.Prior{ID: s.ID, Start: s.Start, EnergyMWh: s.EnergyMWh}
 	return true
+}
+
+// sessionOfOrder finds the newest session of an order.
+func (b *Batcher) sessionOfOrder(ctx context.Context, k orderKey) (session.Session, error) {
+	for _, batch := range []*Batch{b.cur, b.previous} {
+		if s, ok := batch.session(k); ok {
+			return s, nil
+		}
+	}
+	return b.journal.SessionOfOrder(ctx, k.pile, k.port, k.order)
+}
+
+// takenIDs counts the sessions that have an id, with or without a number behind it.
+func (b *Batcher) takenIDs(ctx context.Context, id string) int {
+	for n := 0; ; n++ {
+		next := session.Numbered(id, n+1)
+		if b.cur.hasID(next) || b.previous.hasID(next) {
+			continue
+		}
+		if _, err := b.journal.Session(ctx, next); err != nil {
+			return n
+		}
+	}
 }

@@ -97,7 +97,7 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 		o.SetCredentialsProvider(func() (string, string) {
 			pw, err := s.cfg.Password()
 			if err != nil {
-				s.log.Error("the broker's password can't be read", "error", err)
+				s.log.Error("the broker's password can't be read; connecting without", "error", err)
 			}
 			return s.cfg.Username, pw
 		})

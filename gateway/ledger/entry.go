@@ -88,17 +88,21 @@ const (
 // Flag is a suspicion with its evidence. It is raised once and cleared once; in
 // between its severity may rise.
 type Flag struct {
-	ID          string          `json:"id"`
-	Rule        string          `json:"rule"`
-	Severity    string          `json:"severity"`
-	Suspicion   string          `json:"suspicion"`
-	Building    string          `json:"building"`
-	Pile        string          `json:"pile"`
-	Port        uint8           `json:"port,omitempty"` // 0: the pile as a whole
-	SessionID   string          `json:"session_id,omitempty"`
-	Household   string          `json:"household,omitempty"`
-	RaisedAt    devices.Millis  `json:"raised_at"`            // time of the reading that raised it
-	ClearedAt   devices.Millis  `json:"cleared_at,omitempty"` // 0 while it stands
+	ID        string         `json:"id"`
+	Rule      string         `json:"rule"`
+	Severity  string         `json:"severity"`
+	Suspicion string         `json:"suspicion"`
+	Building  string         `json:"building"`
+	Pile      string         `json:"pile"`
+	Port      uint8          `json:"port,omitempty"` // 0: the pile as a whole
+	SessionID string         `json:"session_id,omitempty"`
+	Household string         `json:"household,omitempty"`
+	RaisedAt  devices.Millis `json:"raised_at"`            // time of the reading that raised it
+	ClearedAt devices.Millis `json:"cleared_at,omitempty"` // 0 while it stands
+	// SeverityAt is when it got its severity, and Rose from which; 0 and "" while
+	// it has the one that it was raised with.
+	SeverityAt  devices.Millis  `json:"severity_at,omitempty"`
+	Rose        string          `json:"rose,omitempty"`
 	Status      string          `json:"status"`
 	Evidence    json.RawMessage `json:"evidence"`
 	Message     string          `json:"message"` // Chinese

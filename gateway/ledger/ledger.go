@@ -27,6 +27,9 @@ import (
 // ErrNotFound is what a look-up of one thing returns when there is none.
 var ErrNotFound = errors.New("not found")
 
+// ErrInUse is what Open returns when another process has the ledger.
+var ErrInUse = errors.New("the ledger is in use")
+
 // ErrClosed is what a ledger returns after Close.
 var ErrClosed = errors.New("the ledger is closed")
 

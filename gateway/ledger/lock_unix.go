@@ -26,7 +26,7 @@ func acquire(dir string) (*lock, error) {
 		who, _ := os.ReadFile(path)
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the ledger in %s is in use by %s: stop that gateway, or choose another data_dir", dir, strings.TrimSpace(string(who)))
+			return nil, fmt.Errorf("%w by %s: stop that gateway, or choose another data_dir than %s", ErrInUse, strings.TrimSpace(string(who)), dir)
 		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}

@@ -8,27 +8,38 @@ import (
 	"pilewatch/devices"
 )
 
-// Key tells one thing that a device said, by its own clock, from all others.
+// Key tells one thing that a device said from all others: by its own clock, or,
+// without one, by the time of receipt and the message's number.
 type Key struct {
-	Pile  string
-	Alarm string // of an alarm: two may come at once
-	Port  uint8
-	What  uint8 // 0 a reading, 1 a status, 2 + the kind of an event
-	Time  devices.Millis
+	Pile    string
+	Alarm   string // of an alarm: two may come at once
+	Seq     int64  // of what is timed by receipt
+	Time    devices.Millis
+	Port    uint8
+	What    uint8 // 0 a reading, 1 a status, 2 + the kind of an event
+	Receipt bool  // Time is that of receipt
 }
 
-// KeyOf gives an entry's key; ok is false for what has no time of the device.
+// KeyOf gives an entry's key; ok is false for what no device said.
 func KeyOf(e *Entry) (k Key, ok bool) {
+	var seq int64
 	switch e.Kind {
 	case KindReading:
-		return Key{Pile: e.Reading.Pile, Port: e.Reading.Port, Time: e.Reading.Time}, e.Reading.DeviceTime
+		r := &e.Reading
+		k, seq = Key{Pile: r.Pile, Port: r.Port, Time: r.Time, Receipt: !r.DeviceTime}, r.Seq
 	case KindStatus:
-		return Key{Pile: e.Status.Pile, What: 1, Time: e.Status.Time}, e.Status.DeviceTime
+		s := e.Status
+		k, seq = Key{Pile: s.Pile, What: 1, Time: s.Time, Receipt: !s.DeviceTime}, s.Seq
 	case KindEvent:
 		v := e.Event
-		return Key{Pile: v.Pile, Port: v.Port, What: 2 + uint8(v.Kind), Time: v.Time, Alarm: v.Alarm}, v.DeviceTime
+		k, seq = Key{Pile: v.Pile, Port: v.Port, What: 2 + uint8(v.Kind), Time: v.Time, Alarm: v.Alarm, Receipt: !v.DeviceTime}, v.Seq
+	default:
+		return k, false
 	}
-	return k, false
+	if k.Receipt {
+		k.Seq = seq
+	}
+	return k, true
 }
 
 // seenCache holds the keys of the blocks that were looked into last: repetitions

@@ -116,6 +116,15 @@ func (c *Consumer) Wake() {
 	c.engine.Wake()
 }
 
+// ListenFrom begins to listen at an instant of the past, for messages that are
+// played: silence counts from there.
+func (c *Consumer) ListenFrom(at devices.Millis) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine.Wake()
+	c.engine.Silence(at, c.collect)
+}
+
 // Close writes a last checkpoint. To be called when Consume is not called any more.
 func (c *Consumer) Close(ctx context.Context) error {
 	c.mu.Lock()

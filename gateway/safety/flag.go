@@ -89,6 +89,7 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 	f := &ledger.Flag{ID: "", Rule: rule.ID, RaisedAt: when, Status: ledger.StatusOpen, RuleVersion: rule.Version}
 	if row.Flag != nil {
 		f.RaisedAt, f.ID = row.Flag.RaisedAt, row.Flag.ID
+		f.SeverityAt, f.Rose = max(when, f.RaisedAt), row.Flag.Severity
 	} else {
 		f.ID = freshID(rule.ID, what, at, when, row.Last)
 	}

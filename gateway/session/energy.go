@@ -16,12 +16,13 @@ type step struct {
 
 // measure gives the energy between two samples of one port, in whole mWh: the
 // advance of the register where power could have delivered it, else the
-// trapezoid of the two powers over at most MaxGap, else nothing. first says that
-// the step leads into a session, where an order's register begins at 0.
-func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, first bool) step {
+// trapezoid of the two powers over at most MaxGap, else nothing. into is the
+// session that the step leads into, whose order's register begins at 0; nil for
+// any other step.
+func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *Session) step {
 	s := step{from: min(a.Time, b.Time), to: b.Time}
 	elapsed := s.to.Sub(s.from)
-	advance, ok := advance(a, b, first)
+	advance, ok := advance(a, b, into)
 	switch {
 	case ok && believable(advance, elapsed, maxPortMW):
 		s.mWh = advance
@@ -35,14 +36,14 @@ func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, first bool) step
 }
 
 // advance gives how far the port's register moved; ok is false where the two
-// samples share none.
-func advance(a, b *devices.Reading, first bool) (mWh int64, ok bool) {
+// samples share none. See measure for into.
+func advance(a, b *devices.Reading, into *Session) (mWh int64, ok bool) {
 	switch {
 	case a.Has.Has(devices.HasEnergy) && b.Has.Has(devices.HasEnergy):
 		return b.EnergyMWh - a.EnergyMWh, true
 	case b.Has.Has(devices.HasOrderEnergy):
 		same := a.Has.Has(devices.HasOrderEnergy) && (a.Order == b.Order || a.Order == "" || b.Order == "")
-		if first && (!same || b.OrderMWh < a.OrderMWh) {
+		if into != nil && (!same || b.OrderMWh < a.OrderMWh || into.Order != "" && a.Order != into.Order) {
 			return b.OrderMWh, true // the order began between the two
 		}
 		return b.OrderMWh - a.OrderMWh, same

@@ -11,7 +11,9 @@ import (
 func (f *folder) event(e *devices.Event, received devices.Millis, prior *Prior) Outcome {
 	p := f.s.pile(e.Pile)
 	if e.Port == 0 { // an alarm of the pile: no session's business
-		if e.DeviceTime && !newKey(&p.Events, eventKey{e.Time, e.Kind, e.Alarm}) {
+		again := e.DeviceTime && !newKey(&p.Events, eventKey{e.Time, e.Kind, e.Alarm}) ||
+			!e.DeviceTime && e.Has.Has(devices.HasSeq) && !newSeq(&p.Seqs, seqKey{Seq: e.Seq, Received: received, Kind: e.Kind})
+		if again {
 			return Duplicate
 		}
 		p.LastReceived = max(p.LastReceived, received)
@@ -45,7 +47,7 @@ func (q *PortState) newEvent(e *devices.Event, received devices.Millis) bool {
 	case e.DeviceTime:
 		return newKey(&q.Events, eventKey{e.Time, e.Kind, e.Alarm})
 	case e.Has.Has(devices.HasSeq):
-		return q.newSeq(e.Seq, e.Kind, received)
+		return newSeq(&q.Seqs, seqKey{Seq: e.Seq, Received: received, Kind: e.Kind})
 	}
 	return true
 }
@@ -59,21 +61,33 @@ func newKey(keys *[]eventKey, k eventKey) bool {
 	return true
 }
 
-// Behind reports whether an input is older, by the device's own clock, than
-// something of the same kind that was applied: it may be a repetition that the
+// Behind reports whether an input is older than something of the same pile that
+// was applied: by the device's own clock where it has one, else by the time of
+// receipt, as when a recording is played again. It may be a repetition that the
 // state no longer holds, and who has the journal should look there first.
 func (s *State) Behind(in Input) bool {
 	switch {
 	case in.Reading != nil && in.Reading.DeviceTime:
 		q := s.Port(in.Reading.Pile, in.Reading.Port)
 		return q != nil && in.Reading.Time < q.Newest
+	case in.Reading != nil:
+		return s.heardAfter(in.Reading.Pile, in.Received)
 	case in.Status != nil && in.Status.DeviceTime:
 		p := s.Piles[in.Status.Pile]
 		return p != nil && in.Status.Time < p.NewestStatus
+	case in.Status != nil:
+		return s.heardAfter(in.Status.Pile, in.Received)
 	case in.Event != nil && in.Event.DeviceTime:
 		return s.behindEvent(in.Event)
+	case in.Event != nil:
+		return s.heardAfter(in.Event.Pile, in.Received)
 	}
 	return false
+}
+
+func (s *State) heardAfter(pile string, received devices.Millis) bool {
+	p := s.Piles[pile]
+	return p != nil && received < p.LastReceived
 }
 
 func (s *State) behindEvent(e *devices.Event) bool {
@@ -122,9 +136,7 @@ const keepStart = 2 * time.Minute
 // stop closes the open session when it is the one that is meant.
 func (p port) stop(e *devices.Event, received devices.Millis) Outcome {
 	sample := p.sample(e)
-	if sample != nil {
-		p.gap(e.Time)
-	}
+	p.gap(max(e.Time, p.Last.Time))
 	o := p.Open
 	if o == nil || e.DeviceTime && e.Time < o.Start || e.Order != "" && o.Order != "" && e.Order != o.Order {
 		p.apply(sample, received)
@@ -181,8 +193,7 @@ func (p port) apply(sample *devices.Reading, received devices.Millis) {
 // settle applies a whole order that the pile kept while it was offline.
 func (p port) settle(e *devices.Event, prior *Prior) Outcome {
 	if o := p.Open; o != nil && (o.Order == e.Order || o.Order == "" && overlap(e, o.Start, o.lastTime(p.PortState))) {
-		p.settleOpen(e)
-		return Applied
+		return p.settleOpen(e)
 	}
 	if i := p.closedIndex(e); i >= 0 {
 		c := &p.Closed[i]
@@ -193,11 +204,15 @@ func (p port) settle(e *devices.Event, prior *Prior) Outcome {
 		p.amend(e, c.ID, c.Start, c.EnergyMWh)
 		return Applied
 	}
-	if prior != nil {
+	if prior != nil && prior.ID != "" {
 		p.amend(e, prior.ID, prior.Start, prior.EnergyMWh)
 		return Applied
 	}
-	p.settleUnknown(e)
+	taken := 0
+	if prior != nil {
+		taken = prior.Taken
+	}
+	p.settleUnknown(e, taken)
 	return Applied
 }
 
@@ -224,17 +239,19 @@ func overlap(e *devices.Event, start, end devices.Millis) bool {
 	return shared >= 0 && shared >= shorter/2
 }
 
-// settleOpen closes the session that the pile has settled: the order is over.
-func (p port) settleOpen(e *devices.Event) {
+// settleOpen notes what the pile has settled for the order that is open. The
+// session ends as any other does, and then has the settlement's reason: the
+// reading that ends it brings the register up to date.
+func (p port) settleOpen(e *devices.Event) Outcome {
 	o := p.Open
-	last := o.lastTime(p.PortState)
+	if o.SettledMWh >= 0 {
+		return Duplicate
+	}
 	p.reopen()
 	p.identify(e.Card, e.Order)
-	o.SettledMWh = e.SettledMWh
-	if disputed(o.EnergyMWh, e.SettledMWh) {
-		o.Quality |= Disputed
-	}
-	p.close(e.Reason, max(last, e.End))
+	o.SettledMWh, o.SettledReason = e.SettledMWh, e.Reason
+	p.emit(Updated, &o.Session)
+	return Applied
 }
 
 // amend adds what a pile settled to a session that is closed.
@@ -251,10 +268,10 @@ func (p port) amend(e *devices.Event, id string, start devices.Millis, measuredM
 
 // settleUnknown makes a closed session of an order that was never heard of. Its
 // energy is spread evenly over its time; more than the port can deliver is disputed.
-func (p port) settleUnknown(e *devices.Event) {
+func (p port) settleUnknown(e *devices.Event, taken int) {
 	t := p.r.tariffs.At(e.Start)
 	o := OpenSession{Plan: t, Session: Session{
-		ID: p.freshID(e.Start), Pile: p.pile.Name, Port: p.Number, Building: p.pile.Building, Order: e.Order,
+		ID: p.freshID(e.Start, taken), Pile: p.pile.Name, Port: p.Number, Building: p.pile.Building, Order: e.Order,
 		Start: e.Start, End: e.End, MeterStartMWh: -1, MeterEndMWh: -1, SettledMWh: e.SettledMWh,
 		Quality: Late, Bands: bands(t),
 	}}

@@ -474,14 +474,40 @@ func TestSettlementAddsTheReasonAndDisputes(t *testing.T) {
 	}
 }
 
-func TestSettlementClosesTheOrderThatIsOpen(t *testing.T) {
+func TestSettlementOfTheOrderThatIsOpenGivesItItsReason(t *testing.T) {
+	for _, c := range []struct {
+		final float64 // the register at the reading that ends it
+		want  string
+	}{
+		{240, "0s..5h1m0s 240000 mWh power_failure measured"},
+		{180, "0s..5h1m0s 180000 mWh power_failure disputed"},
+	} {
+		b := newBench(t)
+		settle := func() Outcome {
+			return b.event(devices.EventSettle, "5h", func(e *devices.Event) {
+				e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "power_failure", at("0s"), at("2h"), 240_000
+			})
+		}
+		b.read("0s", 120, state(charging), orderWh("A-7", 0))
+		b.read("1h", 120, state(charging), orderWh("A-7", 120)) // then the pile is offline
+		if o := settle(); o != Applied {
+			t.Fatalf("outcome %d", o)
+		}
+		if o := settle(); o != Duplicate {
+			t.Fatalf("repeated: outcome %d", o)
+		}
+		b.want()
+		b.read("5h1m", 0, state(idle), orderWh("A-7", c.final))
+		b.want(c.want)
+	}
 	b := newBench(t)
 	b.read("0s", 120, state(charging), orderWh("A-7", 0))
 	b.read("1h", 120, state(charging), orderWh("A-7", 120))
-	b.event(devices.EventSettle, "5h", func(e *devices.Event) {
-		e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "power_failure", at("0s"), at("2h"), 240_000
+	b.event(devices.EventSettle, "2h", func(e *devices.Event) {
+		e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "full", at("0s"), at("1h30m"), 180_000
 	})
-	b.want("0s..2h0m0s 120000 mWh power_failure disputed")
+	b.tick("8h") // nothing more was heard
+	b.want("0s..1h0m0s 120000 mWh full disputed")
 }
 
 func TestSettlementFindsTheSessionOfAPileThatNamesNoOrders(t *testing.T) {
@@ -583,4 +609,37 @@ func TestTwoAlarmsAtOnceAreTwo(t *testing.T) {
 			t.Errorf("smoke again at port %d: outcome %d", port, o)
 		}
 	}
+}
+
+func TestAnOrdersRegisterBeginsAtZeroWhateverTheReadingBeforeNamed(t *testing.T) {
+	b := newBench(t)
+	unnamed := func(x float64) func(*devices.Reading) { return orderWh("", x) }
+	b.read("0s", 60, state(charging), orderWh("A", 1))
+	b.read("1m", 60, state(charging), unnamed(2))
+	b.read("2m", 60, state(charging), orderWh("B", 3))
+	b.read("3m", 60, state(charging), orderWh("B", 5))
+	b.read("4m", 0, state(idle), orderWh("B", 6))
+	b.event(devices.EventStart, "5m", func(e *devices.Event) { e.Order = "C" })
+	b.read("6m", 60, state(charging), unnamed(7))
+	b.read("7m", 0, state(idle), unnamed(8))
+	b.want("0s..1m0s 1000 mWh replaced measured", "2m0s..4m0s 6000 mWh unplugged measured", "5m0s..7m0s 8000 mWh unplugged measured")
+}
+
+func TestAnotherOrderAtAnIdleReadingReplaces(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 60, state(charging), orderWh("A", 0))
+	b.read("1m", 60, state(charging), orderWh("A", 1))
+	b.read("2m", 0, state(idle), orderWh("B", 0))
+	b.want("0s..1m0s 1000 mWh replaced measured")
+	if b.open() != nil {
+		t.Error("an idle port has a session")
+	}
+}
+
+func TestAStopAfterASilenceOverLostAfterComesTooLate(t *testing.T) {
+	b := newBench(t)
+	b.read("0s", 60, state(charging), wh(0))
+	b.read("1m", 60, state(charging), wh(1))
+	b.event(devices.EventStop, "6h2m", func(e *devices.Event) { e.Reason = "full" })
+	b.want("0s..1m0s 1000 mWh lost measured")
 }

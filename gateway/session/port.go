@@ -39,6 +39,7 @@ func (p port) reopen() {
 	}
 	o.Lost = false
 	o.Session.Open, o.Reason = true, ""
+	o.Quality &^= Disputed // it is compared anew at its end
 	o.ElectricityFen, o.ServiceFen = 0, 0
 	p.emit(Reopened, &o.Session)
 }
@@ -54,7 +55,7 @@ func (o *OpenSession) lastTime(q *PortState) devices.Millis {
 // count adds the step to the port's lifetime energy.
 func (p port) count(r *devices.Reading) {
 	if p.Last.Port != 0 {
-		p.TotalMWh += p.r.measure(&p.Last, r, p.pile.MaxPortMW, false).mWh
+		p.TotalMWh += p.r.measure(&p.Last, r, p.pile.MaxPortMW, nil).mWh
 	}
 }
 
@@ -73,7 +74,7 @@ func (p port) open(start devices.Millis, card, order string) {
 	t := p.r.tariffs.At(start)
 	o := &OpenSession{
 		Session: Session{
-			ID: p.freshID(start), Pile: p.pile.Name, Port: p.Number, Open: true, Building: p.pile.Building,
+			ID: p.freshID(start, 0), Pile: p.pile.Name, Port: p.Number, Open: true, Building: p.pile.Building,
 			Order: order, Start: start, End: start, MeterStartMWh: -1, MeterEndMWh: -1, SettledMWh: -1, Bands: bands(t),
 		},
 		Plan:  t,
@@ -89,14 +90,24 @@ func (p port) open(start devices.Millis, card, order string) {
 	p.emit(Opened, &o.Session)
 }
 
-// freshID is the session's id; where the port had another session that began in
-// the same second, a counter is put behind it, so that neither bill is lost.
-func (p port) freshID(start devices.Millis) string {
-	id := ID(p.pile.Name, p.Number, start)
-	for n, base := 2, id; p.knows(id); n++ {
-		id = base + "-" + strconv.Itoa(n)
+// freshID is the session's id; where the port had other sessions that began in
+// the same second, taken by the ledger's word, a counter is put behind it, so
+// that no bill is lost.
+func (p port) freshID(start devices.Millis, taken int) string {
+	base := ID(p.pile.Name, p.Number, start)
+	for n := taken + 1; ; n++ {
+		if id := Numbered(base, n); !p.knows(id) {
+			return id
+		}
 	}
-	return id
+}
+
+// Numbered is the id of the nth session, from 1, of a port that began in one second.
+func Numbered(id string, n int) string {
+	if n <= 1 {
+		return id
+	}
+	return id + "-" + strconv.Itoa(n)
 }
 
 func (p port) knows(id string) bool {
@@ -140,10 +151,12 @@ func (p port) identify(card, order string) {
 func (p port) take(b *devices.Reading) {
 	o := p.Open
 	if o.Base {
+		var into *Session
 		if o.First {
-			o.MeterStartMWh = startMeter(&p.Last, b)
+			into = &o.Session
+			o.MeterStartMWh = startMeter(&p.Last, b, into)
 		}
-		o.add(p.r, p.r.measure(&p.Last, b, p.pile.MaxPortMW, o.First))
+		o.add(p.r, p.r.measure(&p.Last, b, p.pile.MaxPortMW, into))
 	}
 	if o.MeterStartMWh < 0 {
 		o.MeterStartMWh = meter(b)
@@ -168,8 +181,8 @@ func meter(r *devices.Reading) int64 {
 
 // startMeter is the register at the start of the step that leads into a session:
 // 0 where the order's own register began in it.
-func startMeter(last, b *devices.Reading) int64 {
-	if adv, ok := advance(last, b, true); ok && !b.Has.Has(devices.HasEnergy) && adv == b.OrderMWh {
+func startMeter(last, b *devices.Reading, into *Session) int64 {
+	if adv, ok := advance(last, b, into); ok && !b.Has.Has(devices.HasEnergy) && adv == b.OrderMWh {
 		return 0
 	}
 	return meter(last)
@@ -187,7 +200,7 @@ func (p port) low(r *devices.Reading) {
 	case o.Low == nil:
 		o.LowSince, o.Low = r.Time, o.Clone()
 	case r.Time.Sub(o.LowSince) >= p.r.IdleFor:
-		o.Low.Card, o.Low.Order, o.Low.Household = o.Card, o.Order, o.Household
+		o.Low.Card, o.Low.Order, o.Low.Household, o.Low.SettledMWh = o.Card, o.Order, o.Household, o.SettledMWh
 		o.Session = *o.Low
 		p.close(ReasonLowPower, o.LowSince)
 	}
@@ -207,6 +220,14 @@ func (p port) close(reason string, end devices.Millis) {
 }
 
 func (o *OpenSession) finish(reason string, end devices.Millis) {
+	if o.SettledMWh >= 0 {
+		if o.SettledReason != "" && o.SettledReason != ReasonUnknown {
+			reason = o.SettledReason
+		}
+		if o.Quality&Late == 0 && disputed(o.EnergyMWh, o.SettledMWh) {
+			o.Quality |= Disputed
+		}
+	}
 	if reason == "" {
 		reason = ReasonUnknown
 	}

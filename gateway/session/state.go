@@ -30,6 +30,7 @@ type PileState struct {
 
 	NewestStatus devices.Millis `json:"newest_status,omitempty"`
 	Events       []eventKey     `json:"events,omitempty"` // the last few of the pile as a whole
+	Seqs         []seqKey       `json:"seqs,omitempty"`   // as those of a port, for what the pile says of itself
 }
 
 // PortState is what is known of one port.
@@ -63,6 +64,8 @@ type OpenSession struct {
 	First    bool           `json:"first"`
 	LowSince devices.Millis `json:"low_since,omitempty"`
 	Low      *Session       `json:"low,omitempty"` // the session as it was at LowSince
+	// SettledReason is that of the pile's settlement, when SettledMWh is one.
+	SettledReason string `json:"settled_reason,omitempty"`
 	// Lost says that it was closed by the clock and may reopen.
 	Lost bool `json:"lost,omitempty"`
 

@@ -16,14 +16,16 @@ type Input struct {
 	Event    *devices.Event
 	Status   *devices.Status
 	Settings *Settings
-	Prior    *Prior // for a settlement: what the ledger knows of an order that the state no longer holds
+	Prior    *Prior // for a settlement: what the ledger knows that the state no longer holds
 }
 
-// Prior is a closed session of an order, from the ledger.
+// Prior is what the ledger knows of a settled order: its closed session, or, with
+// no ID, how many sessions of the port began in the second in which it did.
 type Prior struct {
-	ID        string         `json:"id"`
-	Start     devices.Millis `json:"start"`
-	EnergyMWh int64          `json:"mwh"`
+	ID        string         `json:"id,omitempty"`
+	Start     devices.Millis `json:"start,omitempty"`
+	EnergyMWh int64          `json:"mwh,omitempty"`
+	Taken     int            `json:"taken,omitempty"`
 }
 
 // Outcome says what became of an input.
@@ -91,22 +93,29 @@ func (s *State) configure(set Settings) error {
 
 func (f *folder) status(st *devices.Status, received devices.Millis) Outcome {
 	p := f.s.pile(st.Pile)
-	if st.DeviceTime {
-		if st.Time == p.NewestStatus {
+	switch {
+	case !st.DeviceTime:
+		if st.Has.Has(devices.HasSeq) && !newSeq(&p.Seqs, seqKey{Seq: st.Seq, Received: received}) {
 			return Duplicate
 		}
-		if st.Time < p.NewestStatus {
-			return Stale
-		}
+	case st.Time == p.NewestStatus:
+		return Duplicate
+	case st.Time < p.NewestStatus:
+		return Stale
+	default:
 		p.NewestStatus = st.Time
 	}
-	if st.Has == devices.HasOnline && p.Status.Has.Has(devices.HasOnline) && p.Status.Online == st.Online {
-		return Duplicate // a retained word, heard again
+	again := st.Has == devices.HasOnline && p.Status.Has.Has(devices.HasOnline) && p.Status.Online == st.Online
+	if again && received.Sub(p.LastReceived) < wordEvery {
+		return Duplicate // a word that is known, and a sign of life that is not needed
 	}
 	p.LastReceived = max(p.LastReceived, received)
 	merge(&p.Status, st)
 	return Applied
 }
+
+// wordEvery is after which silence a pile's word counts although it is the same.
+const wordEvery = 10 * time.Minute
 
 func merge(into, st *devices.Status) {
 	into.Pile, into.Time, into.DeviceTime = st.Pile, st.Time, st.DeviceTime
@@ -139,9 +148,11 @@ func (f *folder) reading(r *devices.Reading, received devices.Millis) Outcome {
 	at := port{folder: f, pile: p, PortState: q}
 	at.gap(r.Time)
 	at.count(r)
-	if q.Open != nil && r.State != devices.StateIdle && q.Open.another(r.Card, r.Order) {
+	if q.Open != nil && q.Open.another(r.Card, r.Order) {
 		at.close(ReasonReplaced, q.Open.lastTime(q))
-		at.open(r.Time, r.Card, r.Order)
+		if r.State != devices.StateIdle {
+			at.open(r.Time, r.Card, r.Order)
+		}
 	}
 	if q.Open != nil {
 		at.charge(r)
@@ -162,7 +173,7 @@ func (f *folder) reading(r *devices.Reading, received devices.Millis) Outcome {
 func (q *PortState) seen(r *devices.Reading, received devices.Millis) Outcome {
 	switch {
 	case !r.DeviceTime:
-		if r.Has.Has(devices.HasSeq) && !q.newSeq(r.Seq, devices.EventNone, received) {
+		if r.Has.Has(devices.HasSeq) && !newSeq(&q.Seqs, seqKey{Seq: r.Seq, Received: received}) {
 			return Duplicate
 		}
 	case r.Time == q.NewestReading:
@@ -174,18 +185,16 @@ func (q *PortState) seen(r *devices.Reading, received devices.Millis) Outcome {
 }
 
 // newSeq notes a message counter; false when it was received within ten minutes.
-func (q *PortState) newSeq(seq int64, kind devices.EventKind, received devices.Millis) bool {
-	keep := slices.IndexFunc(q.Seqs, func(k seqKey) bool { return received.Sub(k.Received) <= 10*time.Minute })
+func newSeq(seqs *[]seqKey, k seqKey) bool {
+	keep := slices.IndexFunc(*seqs, func(old seqKey) bool { return k.Received.Sub(old.Received) <= 10*time.Minute })
 	if keep < 0 {
-		keep = len(q.Seqs)
+		keep = len(*seqs)
 	}
-	q.Seqs = slices.Delete(q.Seqs, 0, max(keep, len(q.Seqs)-keepSeqs+1))
-	for _, k := range q.Seqs {
-		if k.Seq == seq && k.Kind == kind {
-			return false
-		}
+	*seqs = slices.Delete(*seqs, 0, max(keep, len(*seqs)-keepSeqs+1))
+	if slices.ContainsFunc(*seqs, func(old seqKey) bool { return old.Seq == k.Seq && old.Kind == k.Kind }) {
+		return false
 	}
-	q.Seqs = append(q.Seqs, seqKey{Seq: seq, Received: received, Kind: kind})
+	*seqs = append(*seqs, k)
 	return true
 }
 

@@ -139,6 +139,11 @@ func (c *Consumer) add(ctx context.Context, seq ledger.Seq, e *ledger.Entry) err
 	if write == nil || err != nil {
 		return err
 	}
+	if e.Kind == ledger.KindFlag && !e.Cleared && e.Flag.Rose != "" {
+		if bad := c.batch.add(func(enc *encoder) { enc.flagLeft(e.Flag) }); bad != nil {
+			return c.keep(ctx, describe(seq, e), fmt.Errorf("%w: %w", errNoLine, bad).Error())
+		}
+	}
 	if bad := c.batch.add(write); bad != nil {
 		return c.keep(ctx, describe(seq, e), fmt.Errorf("%w: %w", errNoLine, bad).Error())
 	}

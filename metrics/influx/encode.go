@@ -108,13 +108,24 @@ func (e *encoder) session(s *session.Session) {
 
 // flag writes a flag as it was raised, raised in severity or cleared.
 func (e *encoder) flag(f *ledger.Flag, cleared bool) {
-	raised, at := int64(1), f.RaisedAt
-	if cleared {
-		raised, at = 0, f.ClearedAt
+	switch {
+	case cleared:
+		e.flagPoint(f, f.Severity, 0, f.ClearedAt)
+	case f.Rose != "":
+		e.flagPoint(f, f.Severity, 1, f.SeverityAt)
+	default:
+		e.flagPoint(f, f.Severity, 1, f.RaisedAt)
 	}
+}
+
+// flagLeft writes that a flag which rose has left its severity of before: the
+// severity is a tag, so that would stand open in a series of its own.
+func (e *encoder) flagLeft(f *ledger.Flag) { e.flagPoint(f, f.Rose, 0, f.SeverityAt) }
+
+func (e *encoder) flagPoint(f *ledger.Flag, severity string, raised int64, at devices.Millis) {
 	e.start("flag", f.Building, "", f.Pile, f.Port)
 	e.tag("rule", f.Rule)
-	e.tag("severity", f.Severity)
+	e.tag("severity", severity)
 	e.lp.AddField("flag_id", text(f.ID))
 	e.lp.AddField("session_id", text(f.SessionID))
 	e.lp.AddField("raised", lineprotocol.IntValue(raised))
