@@ -19,7 +19,7 @@ type step struct {
 // trapezoid of the two powers over at most MaxGap, else nothing. into is the
 // session that the step leads into, whose order's register begins at 0; nil for
 // any other step.
-func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *Session) step {
+func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *OpenSession) step {
 	s := step{from: min(a.Time, b.Time), to: b.Time}
 	elapsed := s.to.Sub(s.from)
 	advance, ok := advance(a, b, into)
@@ -37,13 +37,13 @@ func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *Session) s
 
 // advance gives how far the port's register moved; ok is false where the two
 // samples share none. See measure for into.
-func advance(a, b *devices.Reading, into *Session) (mWh int64, ok bool) {
+func advance(a, b *devices.Reading, into *OpenSession) (mWh int64, ok bool) {
 	switch {
 	case a.Has.Has(devices.HasEnergy) && b.Has.Has(devices.HasEnergy):
 		return b.EnergyMWh - a.EnergyMWh, true
 	case b.Has.Has(devices.HasOrderEnergy):
 		same := a.Has.Has(devices.HasOrderEnergy) && (a.Order == b.Order || a.Order == "" || b.Order == "")
-		if into != nil && (!same || b.OrderMWh < a.OrderMWh || into.Order != "" && a.Order != into.Order) {
+		if into != nil && (!same || b.OrderMWh < a.OrderMWh || into.NewOrder && a.Order != into.Order) {
 			return b.OrderMWh, true // the order began between the two
 		}
 		return b.OrderMWh - a.OrderMWh, same

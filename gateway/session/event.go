@@ -116,6 +116,7 @@ func (p port) start(e *devices.Event, received devices.Millis) Outcome {
 	}
 	if p.Open == nil {
 		p.open(e.Time, e.Card, e.Order)
+		p.Open.NewOrder = e.Order != ""
 	} else {
 		p.identify(e.Card, e.Order)
 	}

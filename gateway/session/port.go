@@ -151,9 +151,9 @@ func (p port) identify(card, order string) {
 func (p port) take(b *devices.Reading) {
 	o := p.Open
 	if o.Base {
-		var into *Session
+		var into *OpenSession
 		if o.First {
-			into = &o.Session
+			into = o
 			o.MeterStartMWh = startMeter(&p.Last, b, into)
 		}
 		o.add(p.r, p.r.measure(&p.Last, b, p.pile.MaxPortMW, into))
@@ -181,7 +181,7 @@ func meter(r *devices.Reading) int64 {
 
 // startMeter is the register at the start of the step that leads into a session:
 // 0 where the order's own register began in it.
-func startMeter(last, b *devices.Reading, into *Session) int64 {
+func startMeter(last, b *devices.Reading, into *OpenSession) int64 {
 	if adv, ok := advance(last, b, into); ok && !b.Has.Has(devices.HasEnergy) && adv == b.OrderMWh {
 		return 0
 	}

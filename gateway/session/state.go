@@ -64,6 +64,8 @@ type OpenSession struct {
 	First    bool           `json:"first"`
 	LowSince devices.Millis `json:"low_since,omitempty"`
 	Low      *Session       `json:"low,omitempty"` // the session as it was at LowSince
+	// NewOrder says that its order is known to have begun with it.
+	NewOrder bool `json:"new_order,omitempty"`
 	// SettledReason is that of the pile's settlement, when SettledMWh is one.
 	SettledReason string `json:"settled_reason,omitempty"`
 	// Lost says that it was closed by the clock and may reopen.

@@ -149,9 +149,11 @@ func (f *folder) reading(r *devices.Reading, received devices.Millis) Outcome {
 	at.gap(r.Time)
 	at.count(r)
 	if q.Open != nil && q.Open.another(r.Card, r.Order) {
+		before := q.Open.Order
 		at.close(ReasonReplaced, q.Open.lastTime(q))
 		if r.State != devices.StateIdle {
 			at.open(r.Time, r.Card, r.Order)
+			q.Open.NewOrder = before != "" && r.Order != "" && r.Order != before
 		}
 	}
 	if q.Open != nil {
