@@ -10,11 +10,12 @@ import "fmt"
 // and battery electricity).
 //
 // How it can be wrong: a fast charger of a large lithium pack draws up to about
-// 900 W (the labelled traces have 22 such). So between warn_w and charger_w a
-// curve that is still what one charger draws (started once, nothing added to
-// it) is told as info, and becomes a warning as soon as something is added, or
-// goes on and off. charger_w = warn_w switches that allowance off. A heater of
-// 600-900 W that only runs once looks like such a charger to this rule.
+// 900 W. Where such chargers are known, set charger_w (950, say): between warn_w
+// and charger_w a curve that is still what one charger draws (started once,
+// nothing added to it) is then told as info, and becomes a warning as soon as
+// something is added, or goes on and off. As it stands, charger_w = warn_w, there
+// is no such allowance, because a heater of 600-900 W that runs once looks the
+// same to this rule.
 //
 // One sample is no evidence: at least two must be over the threshold, so that a
 // kettle between two reports at 300 s, or a spike, raises nothing here.

@@ -120,10 +120,24 @@ func (p *writer) write(ctx context.Context) {
 		p.Log.Error("the page could not read the ledger", "error", err)
 		p.view.Troubles = append(p.view.Troubles, p.say("no_ledger"))
 	}
+	p.believeFlags()
 	p.view.Tiles = p.tiles(today)
 	p.view.Blocks = p.blocks()
 	if p.Export != nil {
 		p.view.Exports = p.exports()
+	}
+}
+
+// believeFlags takes a pile for offline that a flag which stands says is: the
+// rule knows how often the pile speaks, and is quicker than the usual wait.
+func (p *writer) believeFlags() {
+	const rule = "pile_offline"
+	for _, f := range p.flags {
+		for i := range p.piles {
+			if f.Rule == rule && f.Pile == p.piles[i].Pile {
+				p.piles[i].Online = false
+			}
+		}
 	}
 }
 

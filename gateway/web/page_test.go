@@ -276,3 +276,14 @@ func TestBuildingsStandInTheOrderOfPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestAPileWithAnOfflineFlagIsShownOffline(t *testing.T) {
+	w := newWorld(t)
+	w.live()
+	base := serve(t, w.config())
+	before := strings.Count(ask(t, "GET", base+"/").body, "离线")
+	w.flag(ledger.Flag{ID: "o", Rule: "pile_offline", Severity: ledger.Warning, Pile: "P01", RaisedAt: evening, Status: ledger.StatusOpen, Message: "没有消息"})
+	if after := strings.Count(ask(t, "GET", base+"/").body, "离线"); after <= before {
+		t.Errorf("离线 stands %d times with the flag, %d without", after, before)
+	}
+}

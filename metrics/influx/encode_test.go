@@ -31,7 +31,7 @@ func everything() []ledger.Entry {
 		Household: "3-502", RaisedAt: t0 + 123, Message: `功率 650 W，疑似"大功率电器"\`,
 	}
 	critical, cleared := flag, flag
-	critical.Severity = ledger.Critical
+	critical.Severity, critical.Rose, critical.SeverityAt = ledger.Critical, ledger.Warning, t0+30_000
 	cleared.Severity, cleared.ClearedAt = ledger.Critical, t0+60_001
 	done := session.Session{
 		ID: "p1-2-20251123T120000Z", Pile: "p1", Port: 2, Building: "3", Household: "3-502", Card: "04A1B2C3", Order: "A-1007",

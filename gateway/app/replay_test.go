@@ -1,0 +1,71 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pilewatch/gateway/config"
+	"pilewatch/gateway/ledger"
+)
+
+// recordingOf writes a report a minute of each pile but those that skip says.
+func recordingOf(t *testing.T, minutes int, skip func(pile, minute int) bool) string {
+	t.Helper()
+	var b strings.Builder
+	for m := range minutes {
+		for pile := 1; pile <= 4; pile++ {
+			if skip(pile, m) {
+				continue
+			}
+			at := time.Date(2026, 11, 20, 8, m, pile, 0, time.UTC).Format(time.RFC3339)
+			fmt.Fprintf(&b, `{"topic":"pilewatch/v1/fuxing/P%02d/telemetry","received":%q,"payload":"{\"ts\":\"%s\",\"ports\":[{\"port\":1,\"state\":\"idle\",\"w\":0}]}"}`+"\n", pile, at, at)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "recording.ndjson")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func replayed(t *testing.T, recording string) []ledger.Flag {
+	t.Helper()
+	cfg := config.Default()
+	cfg.DataDir = t.TempDir()
+	o := Options{Log: slog.New(slog.DiscardHandler)}
+	if _, err := Replay(t.Context(), cfg, o, []string{recording}, func(float64) {}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.OpenRead(t.Context(), cfg.DataDir, o.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	flags, _, err := l.Flags(t.Context(), ledger.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags
+}
+
+func TestReplaySeesThatAPileFellSilent(t *testing.T) {
+	flags := replayed(t, recordingOf(t, 180, func(pile, minute int) bool { return pile == 2 && minute >= 60 && minute < 120 }))
+	if len(flags) != 1 || flags[0].Rule != "pile_offline" || flags[0].Pile != "P02" {
+		t.Fatalf("flags %+v", flags)
+	}
+	raised, cleared := flags[0].RaisedAt.Time(), flags[0].ClearedAt.Time()
+	if raised.Hour() != 9 || raised.Minute() > 5 || cleared.Hour() != 10 || cleared.Minute() > 1 {
+		t.Errorf("raised at %s, cleared at %s", raised, cleared)
+	}
+}
+
+func TestReplayOfAQuietEstateRaisesNothing(t *testing.T) {
+	if flags := replayed(t, recordingOf(t, 180, func(int, int) bool { return false })); len(flags) != 0 {
+		t.Errorf("flags %+v", flags)
+	}
+}
