@@ -67,12 +67,13 @@ func readBool(n node) *bool {
 	return &b
 }
 
-// CheckRules holds the thresholds against those that each rule knows, by rule
-// id. The error lists every one that is unknown, with its place in the file.
+// CheckRules holds the thresholds against those that each rule knows, by rule id;
+// a rule that is not in known, or nil there, is one of a later version. The error
+// lists every threshold that is unknown, with its place in the file.
 func (c *Config) CheckRules(known map[string][]string) error {
 	var bad problems
 	for _, id := range slices.Sorted(maps.Keys(c.Safety.Rules)) {
-		if len(known[id]) == 0 {
+		if known[id] == nil {
 			continue // a rule of a later version: its thresholds wait for it
 		}
 		for _, name := range slices.Sorted(maps.Keys(c.Safety.Rules[id].Values)) {

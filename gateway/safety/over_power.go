@@ -9,13 +9,13 @@ import "fmt"
 // its wiring are made for about 1,000 W (domain.md, Overuse rules and Charger
 // and battery electricity).
 //
-// How it can be wrong: a fast charger of a large lithium pack draws up to about
-// 900 W. Where such chargers are known, set charger_w (950, say): between warn_w
-// and charger_w a curve that is still what one charger draws (started once,
-// nothing added to it) is then told as info, and becomes a warning as soon as
-// something is added, or goes on and off. As it stands, charger_w = warn_w, there
-// is no such allowance, because a heater of 600-900 W that runs once looks the
-// same to this rule.
+// How it can be wrong: the table contradicts the measured packs, of which every
+// tenth lithium one charges with 600-900 W. So between warn_w and charger_w a
+// curve that is still what one charger draws (started once, nothing added to it,
+// never over charger_w) is told as info, and becomes a warning as soon as
+// something is added, or goes on and off. charger_w = warn_w switches that
+// allowance off. A heater of 600-900 W that only runs once looks like such a
+// charger to this rule.
 //
 // One sample is no evidence: at least two must be over the threshold, so that a
 // kettle between two reports at 300 s, or a spike, raises nothing here.
@@ -44,10 +44,13 @@ func (r *overPower) see(p *port, stands level) level {
 	case mean > r.danger && p.Recent.above(evidence, r.danger) >= 2:
 		return critical
 	case mean > r.warn && p.Recent.above(evidence, r.warn) >= 2:
-		if mean <= r.charger && p.Load.oneCharger() && stands <= info {
-			return info
+		if mean > r.charger || !p.Load.oneCharger() || stands > info {
+			return warning
 		}
-		return warning
+		if p.Recent.above(evidence, r.charger) > 0 {
+			return unsure // the mean is still on its way to what is drawn now
+		}
+		return info
 	case mean > r.warn*9/10:
 		return unsure
 	}

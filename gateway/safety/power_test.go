@@ -49,6 +49,16 @@ func TestAFastChargerIsToldAsInfoOnly(t *testing.T) {
 	})
 }
 
+func TestAHeaterIsNeverToldAsACharger(t *testing.T) {
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, plus(during("0", "20m", 0), during("20m", "1h", 1540)), time.Hour)
+		if got := r.words("over_power"); strings.Contains(got, "info") || !strings.HasSuffix(got, "critical") {
+			t.Errorf("told %v", r.told("over_power"))
+		}
+	})
+}
+
 func TestAFastChargerBecomesAWarningWhenSomethingIsAdded(t *testing.T) {
 	r := newRig(t)
 	r.play(reports()[0], plus(charger(650, 2*time.Hour), during("40m", "1h30m", 200)), 100*time.Minute)
