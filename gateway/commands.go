@@ -200,7 +200,7 @@ func (r recordCmd) Run(e *env) error {
 			return f.Close()
 		}
 	}
-	n, err := app.Record(e.ctx, cfg, r.Broker, r.Count, out)
+	n, err := app.Record(e.ctx, cfg, r.Broker, r.Count, func() { fmt.Fprintln(e.stderr, "recording; Ctrl-C ends it") }, out)
 	if err == nil {
 		fmt.Fprintf(e.stderr, "%d messages recorded\n", n)
 	}

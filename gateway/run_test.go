@@ -148,10 +148,17 @@ func TestWhatIsRecordedReplaysToTheSame(t *testing.T) {
 	g := start(t, addr, "run", "--config", cfg)
 	recording := filepath.Join(dir, "day.ndjson")
 	rec := exec.Command(binary(t), "record", "--config", cfg, "-o", recording)
+	said := &lockedBuffer{}
+	rec.Stderr = said
 	if err := rec.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Second) // for its subscription
+	await(t, "the recorder to listen", func() error {
+		if !strings.Contains(said.String(), "recording;") {
+			return errors.New(said.String())
+		}
+		return nil
+	})
 	must(t, "simulate", "--broker", "tcp://"+mqttAddr, "--piles", "2", "--ports", "4", "--interval", "300s",
 		"--from", "2026-11-20", "--to", "2026-11-21", "--speed", "0", "--fault", "duplicates")
 	await(t, "the recording to be whole", func() error {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,7 +67,8 @@ func BrokerOf(cfg *config.Config, given string) config.MQTT {
 
 // Record writes what the broker carries on the configured topics, until ctx is
 // done or limit messages are written (0: no limit). It gives how many they were.
-func Record(ctx context.Context, cfg *config.Config, brokerURL string, limit int, w io.Writer) (int, error) {
+// listening is called at each connection, when the broker has granted the topics.
+func Record(ctx context.Context, cfg *config.Config, brokerURL string, limit int, listening func(), w io.Writer) (int, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := &recorder{w: bufio.NewWriter(w), limit: limit, stop: stop}
@@ -79,8 +81,13 @@ func Record(ctx context.Context, cfg *config.Config, brokerURL string, limit int
 			r.write(devices.Input{Topic: m.Topic(), Payload: m.Payload(), Received: now(), Retained: m.Retained()})
 		})
 		o.SetOnConnectHandler(func(c mqtt.Client) {
-			if t := c.SubscribeMultiple(filters, nil); t.WaitTimeout(connectFor) && t.Error() != nil {
+			switch t := c.SubscribeMultiple(filters, nil); {
+			case !t.WaitTimeout(connectFor):
+				r.fail(errors.New("the broker does not answer the subscription"))
+			case t.Error() != nil:
 				r.fail(t.Error())
+			default:
+				listening()
 			}
 		})
 	})
