@@ -466,3 +466,22 @@ func TestPruningKeepsWhatIsNeeded(t *testing.T) {
 		t.Errorf("%d sessions stay, %v", len(items), err)
 	}
 }
+
+func TestRefusedLinesAreBounded(t *testing.T) {
+	l := open(t, t.TempDir())
+	if err := l.exec(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005)
+		INSERT INTO sink_reject (sink, line, reason) SELECT 'influxdb', 'line ' || i, 'conflict' FROM n`); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SaveSinkReject(t.Context(), "influxdb", "the newest", "conflict"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Prune(t.Context(), t0, t0, nil); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	var newest string
+	if err := l.read.QueryRowContext(t.Context(), "SELECT count(*), (SELECT line FROM sink_reject ORDER BY id DESC LIMIT 1) FROM sink_reject").Scan(&n, &newest); err != nil || n != keepSinkRejects || newest != "the newest" {
+		t.Errorf("%d lines, the newest %q, %v", n, newest, err)
+	}
+}

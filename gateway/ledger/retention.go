@@ -13,6 +13,9 @@ import (
 // pruneBlocks bounds what one Prune takes, so that it does not hold up commits.
 const pruneBlocks = 500
 
+// keepSinkRejects is how many of the newest lines that sinks refused are kept.
+const keepSinkRejects = 10_000
+
 // Prune lets go of readings received before one instant and of rejects before
 // another. It takes only entries that every one of the consumers has had and
 // that no checkpoint needs, and keeps the fold's state before the first entry
@@ -21,6 +24,9 @@ const pruneBlocks = 500
 func (l *Ledger) Prune(ctx context.Context, readings, rejects devices.Millis, consumers []string) (more bool, err error) {
 	if err := l.exec(ctx, "DELETE FROM reject WHERE time < ?", rejects); err != nil {
 		return false, fmt.Errorf("letting go of old rejects: %w", err)
+	}
+	if err := l.exec(ctx, "DELETE FROM sink_reject WHERE id <= (SELECT max(id) FROM sink_reject) - ?", keepSinkRejects); err != nil {
+		return false, fmt.Errorf("letting go of old lines that a sink refused: %w", err)
 	}
 	keep, err := l.firstKept(ctx, readings, consumers)
 	if err != nil || keep == 0 {
