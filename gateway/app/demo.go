@@ -13,6 +13,7 @@ import (
 	"pilewatch/devices"
 	"pilewatch/devices/sim"
 	"pilewatch/gateway/config"
+	"pilewatch/gateway/feed"
 	"pilewatch/gateway/ingest"
 	"pilewatch/gateway/registry"
 	"pilewatch/gateway/session"
@@ -127,7 +128,7 @@ func (a *App) live(ctx context.Context, e *sim.Estate, next sim.Message) error {
 			return err
 		default:
 		}
-		if !sleepUntil(ctx, msg.At) {
+		if !feed.Sleep(ctx, time.Until(msg.At)) {
 			return nil
 		}
 		if err := p.publish(ctx, msg); err != nil && ctx.Err() == nil {

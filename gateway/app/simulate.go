@@ -11,6 +11,7 @@ import (
 
 	"pilewatch/devices/sim"
 	"pilewatch/gateway/config"
+	"pilewatch/gateway/feed"
 )
 
 // Simulation says how the simulated piles speak.
@@ -47,7 +48,7 @@ func publish(ctx context.Context, estate *sim.Estate, s Simulation, p *publisher
 	for msg := range estate.All() {
 		if s.Speed > 0 {
 			due := began.Add(time.Duration(float64(msg.At.Sub(first)) / s.Speed))
-			if !sleepUntil(ctx, due) {
+			if !feed.Sleep(ctx, time.Until(due)) {
 				return n, nil
 			}
 		} else if ctx.Err() != nil {
@@ -64,22 +65,6 @@ func publish(ctx context.Context, estate *sim.Estate, s Simulation, p *publisher
 		}
 	}
 	return n, nil
-}
-
-// sleepUntil waits for an instant; false when ctx was done before.
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	d := time.Until(at)
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // publisher publishes with a bounded number of messages in flight.

@@ -146,7 +146,7 @@ func (r *Runner) retry(ctx context.Context, try func(context.Context) error) boo
 		r.update(func(s *Stats) { s.LastError = err.Error() })
 		wait := waitAfter(err, n)
 		r.outage.failed(err, wait, r.Stats().Backlog)
-		if !sleep(ctx, wait) {
+		if !Sleep(ctx, wait) {
 			return false
 		}
 	}
@@ -165,7 +165,7 @@ func (r *Runner) load(ctx context.Context) error {
 
 // fetch waits for the next block.
 func (r *Runner) fetch(ctx context.Context) error {
-	if !r.full && !sleep(ctx, time.Until(r.delivered.Add(r.opts.Gather))) {
+	if !r.full && !Sleep(ctx, time.Until(r.delivered.Add(r.opts.Gather))) {
 		return ctx.Err()
 	}
 	for {

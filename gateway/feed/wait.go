@@ -31,8 +31,8 @@ func waitAfter(err error, n int) time.Duration {
 	return d + rand.N(d)
 }
 
-// sleep waits; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits; false when ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pilewatch/devices"
-	"pilewatch/gateway/tariff"
 )
 
 // t0 is 2026-11-23 20:00:00 in Shanghai.
@@ -261,78 +260,6 @@ func TestAnotherCardReplacesAndTheStepIsTheNewOnes(t *testing.T) {
 	b.want("0s..1m0s 2000 mWh replaced measured", "2m0s..3m0s 3500 mWh unplugged measured")
 }
 
-func TestEnergyBeginsAtTheLastReadingBeforeTheStart(t *testing.T) {
-	for _, c := range []struct {
-		before string
-		want   string
-	}{
-		{"-15m", "0s..1m0s 7000 mWh unplugged measured"}, // at most max_gap old
-		{"-15m1s", "0s..1m0s 2000 mWh unplugged measured"},
-	} {
-		b := newBench(t)
-		b.read(c.before, 0, state(idle), wh(100))
-		b.read("0s", 100, state(charging), wh(105))
-		b.read("1m", 0, state(idle), wh(107))
-		b.want(c.want)
-	}
-}
-
-func TestARegisterThatLiesIsNotBelieved(t *testing.T) {
-	for name, c := range map[string]struct {
-		wh   []float64 // at 0, 1, 2 and 3 minutes of 120 W
-		want string
-	}{
-		"honest":            {[]float64{100, 102, 104, 106}, "6000 mWh unplugged measured"},
-		"reset to zero":     {[]float64{100, 102, 0, 2}, "6000 mWh unplugged estimated"},
-		"spike up and back": {[]float64{100, 9102, 104, 106}, "6000 mWh unplugged estimated"},
-		"spike down":        {[]float64{100, 50, 104, 106}, "6000 mWh unplugged estimated"},
-		"just believable":   {[]float64{100, 135, 135, 135}, "35000 mWh unplugged measured"}, // 1,000 W x 1.5 x 1 min + 10 Wh
-		"just too much":     {[]float64{100, 135.001, 135.001, 135.001}, "2000 mWh unplugged estimated"},
-		"x1000":             {[]float64{100, 102000, 104000, 106000}, "6000 mWh unplugged estimated"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			for i, w := range c.wh {
-				s := charging
-				if i == 3 {
-					s = idle
-				}
-				b.read(fmt.Sprintf("%dm", i), 120, state(s), wh(w))
-			}
-			b.want("0s..3m0s " + c.want)
-		})
-	}
-}
-
-func TestAStepWithoutRegisterLongerThanMaxGapCountsZero(t *testing.T) {
-	b := newBench(t)
-	b.read("0s", 120, state(charging))
-	b.read("15m", 120, state(charging)) // 30 Wh: at most max_gap
-	b.read("30m1s", 120, state(charging))
-	b.read("31m1s", 120, state(idle))
-	b.want("0s..31m1s 32000 mWh unplugged estimated")
-}
-
-func TestAHoleIsBridgedByTheRegister(t *testing.T) {
-	b := newBench(t)
-	b.read("0s", 120, state(charging), wh(0))
-	b.read("5h", 120, state(charging), wh(600)) // resumption after a power cut
-	b.read("5h1m", 0, state(idle), wh(602))
-	b.want("0s..5h1m0s 602000 mWh unplugged measured")
-}
-
-func TestTrapezoidRoundsHalfUp(t *testing.T) {
-	// 30 ms at 60 W are 0.5 mWh, 90 ms 1.5 mWh, 29 ms 0.48 mWh.
-	for ms, want := range map[int]int64{30: 1, 90: 2, 29: 0, 89: 1} {
-		if got := trapezoid(60_000, 60_000, time.Duration(ms)*time.Millisecond); got != want {
-			t.Errorf("%d ms: %d mWh, want %d", ms, got, want)
-		}
-	}
-	if got := trapezoid(-900, 0, time.Hour); got != 0 {
-		t.Errorf("noise under zero gives %d mWh", got)
-	}
-}
-
 func TestAGapOverLostAfterCloses(t *testing.T) {
 	b := newBench(t)
 	b.read("0s", 100, state(charging), wh(0))
@@ -432,127 +359,6 @@ func TestReceiptTimesAndDeviceTimesGoInOrderOfArrival(t *testing.T) {
 	b.want("0s..3m0s 7000 mWh unplugged measured")
 }
 
-func TestSettlementOfAnUnknownOrderMakesALateSession(t *testing.T) {
-	b := newBench(t)
-	settle := func() Outcome {
-		return b.event(devices.EventSettle, "9h", func(e *devices.Event) {
-			e.Order, e.Card, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "04A1", "full", at("0s"), at("4h"), 480_000
-		})
-	}
-	if o := settle(); o != Applied {
-		t.Fatalf("outcome %d", o)
-	}
-	for range 5 {
-		if o := settle(); o != Duplicate {
-			t.Fatalf("repeated: outcome %d", o)
-		}
-	}
-	b.want("0s..4h0m0s 480000 mWh full late")
-	if s := b.log[0].Session; s.PeakMW != 120_000 || s.SettledMWh != 480_000 || s.ID != "P01-1-20261123T120000Z" {
-		t.Errorf("session %+v", s)
-	}
-}
-
-func TestSettlementAddsTheReasonAndDisputes(t *testing.T) {
-	for _, c := range []struct {
-		settled int64
-		want    Quality
-	}{
-		{480_000, 0}, {480_000 + 19_600, 0}, {480_000 + 19_601, Disputed}, {480_000 - 19_601, Disputed}, // 2 % + 10 Wh
-	} {
-		b := newBench(t)
-		b.read("0s", 120, state(charging), orderWh("A-7", 0))
-		b.read("4h", 120, state(charging), orderWh("A-7", 480))
-		b.read("4h1m", 0, state(idle), orderWh("A-7", 480))
-		b.event(devices.EventSettle, "9h", func(e *devices.Event) {
-			e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "full", at("0s"), at("4h"), c.settled
-		})
-		last := b.log[len(b.log)-1]
-		if last.Kind != Settled || last.Session.ID != "P01-1-20261123T120000Z" || last.Session.Reason != "full" || last.Session.Quality != c.want {
-			t.Errorf("settled %d: %s %+v", c.settled, last.Kind, last.Session)
-		}
-	}
-}
-
-func TestSettlementOfTheOrderThatIsOpenGivesItItsReason(t *testing.T) {
-	for _, c := range []struct {
-		final float64 // the register at the reading that ends it
-		want  string
-	}{
-		{240, "0s..5h1m0s 240000 mWh power_failure measured"},
-		{180, "0s..5h1m0s 180000 mWh power_failure disputed"},
-	} {
-		b := newBench(t)
-		settle := func() Outcome {
-			return b.event(devices.EventSettle, "5h", func(e *devices.Event) {
-				e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "power_failure", at("0s"), at("2h"), 240_000
-			})
-		}
-		b.read("0s", 120, state(charging), orderWh("A-7", 0))
-		b.read("1h", 120, state(charging), orderWh("A-7", 120)) // then the pile is offline
-		if o := settle(); o != Applied {
-			t.Fatalf("outcome %d", o)
-		}
-		if o := settle(); o != Duplicate {
-			t.Fatalf("repeated: outcome %d", o)
-		}
-		b.want()
-		b.read("5h1m", 0, state(idle), orderWh("A-7", c.final))
-		b.want(c.want)
-	}
-	b := newBench(t)
-	b.read("0s", 120, state(charging), orderWh("A-7", 0))
-	b.read("1h", 120, state(charging), orderWh("A-7", 120))
-	b.event(devices.EventSettle, "2h", func(e *devices.Event) {
-		e.Order, e.Reason, e.Start, e.End, e.SettledMWh = "A-7", "full", at("0s"), at("1h30m"), 180_000
-	})
-	b.tick("8h") // nothing more was heard
-	b.want("0s..1h0m0s 120000 mWh full disputed")
-}
-
-func TestSettlementFindsTheSessionOfAPileThatNamesNoOrders(t *testing.T) {
-	b := newBench(t)
-	b.read("0s", 120, state(charging), wh(0))
-	b.read("4h", 120, state(charging), wh(480))
-	b.read("4h1m", 0, state(idle), wh(481))
-	b.event(devices.EventSettle, "5h", func(e *devices.Event) {
-		e.Order, e.Start, e.End, e.SettledMWh = "A-7", at("1m"), at("4h1m"), 480_000
-	})
-	if last := b.log[len(b.log)-1]; last.Kind != Settled || last.Session.Order != "A-7" {
-		t.Errorf("%s %+v", last.Kind, last.Session)
-	}
-}
-
-func TestSettlementOfWhatTheLedgerKnows(t *testing.T) {
-	b := newBench(t)
-	e := devices.Event{Pile: "P01", Port: 1, Kind: devices.EventSettle, Order: "A-7", Start: at("0s"), End: at("1h"), SettledMWh: 100_000, Reason: "full", Time: at("9h"), DeviceTime: true}
-	b.step(Input{Received: at("9h"), Event: &e, Prior: &Prior{ID: "P01-1-X", Start: at("0s"), EnergyMWh: 200_000}})
-	if len(b.log) != 1 || b.log[0].Kind != Settled || b.log[0].Session.ID != "P01-1-X" || b.log[0].Session.Quality != Disputed {
-		t.Errorf("changes %+v", b.log)
-	}
-}
-
-func TestBandsTakeTheTariffOfTheStart(t *testing.T) {
-	b := newBench(t, func(s *Settings) {
-		s.Tariffs = []tariff.Tariff{{
-			Name: "峰谷", ValidFrom: "2026-07-01", PerKWh: 300_000,
-			Bands: []tariff.Band{{Name: "峰", From: 6 * 60, To: 22 * 60, Price: 617_000}, {Name: "谷", From: 22 * 60, To: 6 * 60, Price: 307_000}},
-		}}
-	})
-	b.read("1h", 300, state(charging), wh(0)) // 21:00 in Shanghai
-	b.read("2h30m", 300, state(charging), wh(450))
-	b.read("3h", 0, state(idle), wh(600))
-	s := b.log[len(b.log)-1].Session
-	// 21:00-22:30: 450 Wh, two thirds before 22:00; then 150 Wh in the valley.
-	if len(s.Bands) != 2 || s.Bands[0].EnergyMWh != 300_000 || s.Bands[1].EnergyMWh != 300_000 || s.Tariff != "峰谷" {
-		t.Fatalf("bands %+v", s.Bands)
-	}
-	// 0.3 x 0.617 + 0.3 x 0.307 = 0.2772 yuan; 0.6 x 0.30 = 0.18 yuan.
-	if s.ElectricityFen != 28 || s.ServiceFen != 18 {
-		t.Errorf("fees %d + %d fen", s.ElectricityFen, s.ServiceFen)
-	}
-}
-
 func TestTwoSessionsInOneSecondKeepTwoIDs(t *testing.T) {
 	b := newBench(t)
 	b.read("0s", 100, state(charging), orderWh("A", 0))
@@ -609,20 +415,6 @@ func TestTwoAlarmsAtOnceAreTwo(t *testing.T) {
 			t.Errorf("smoke again at port %d: outcome %d", port, o)
 		}
 	}
-}
-
-func TestAnOrdersRegisterBeginsAtZeroWhateverTheReadingBeforeNamed(t *testing.T) {
-	b := newBench(t)
-	unnamed := func(x float64) func(*devices.Reading) { return orderWh("", x) }
-	b.read("0s", 60, state(charging), orderWh("A", 1))
-	b.read("1m", 60, state(charging), unnamed(2))
-	b.read("2m", 60, state(charging), orderWh("B", 3))
-	b.read("3m", 60, state(charging), orderWh("B", 5))
-	b.read("4m", 0, state(idle), orderWh("B", 6))
-	b.event(devices.EventStart, "5m", func(e *devices.Event) { e.Order = "C" })
-	b.read("6m", 60, state(charging), unnamed(7))
-	b.read("7m", 0, state(idle), unnamed(8))
-	b.want("0s..1m0s 1000 mWh replaced measured", "2m0s..4m0s 6000 mWh unplugged measured", "5m0s..7m0s 8000 mWh unplugged measured")
 }
 
 func TestAnotherOrderAtAnIdleReadingReplaces(t *testing.T) {
