@@ -84,12 +84,8 @@ func Restore(ctx context.Context, journal Journal, settings session.Settings) (*
 		if len(block.Entries) == 0 {
 			return state, n, nil
 		}
-		for i := range block.Entries {
-			if in, ok := block.Entries[i].Input(); ok {
-				if _, _, err := session.Step(state, in, nil); err != nil {
-					return nil, 0, err
-				}
-			}
+		if err := block.Fold(state, func([]session.Change) {}); err != nil {
+			return nil, 0, err
 		}
 		from, n = block.Next(), n+len(block.Entries)
 	}

@@ -69,6 +69,24 @@ type Block struct {
 // Next is the number after the block's last entry.
 func (b Block) Next() Seq { return b.First + Seq(len(b.Entries)) }
 
+// Fold applies the block's inputs to a state in order, and tells do what changed.
+// It is how a state is derived from the journal, wherever that is done.
+func (b Block) Fold(s *session.State, do func([]session.Change)) error {
+	var changes []session.Change
+	for i := range b.Entries {
+		in, ok := b.Entries[i].Input()
+		if !ok {
+			continue
+		}
+		var err error
+		if changes, _, err = session.Step(s, in, changes[:0]); err != nil {
+			return err
+		}
+		do(changes)
+	}
+	return nil
+}
+
 // The severities of a flag.
 const (
 	Info     = "info"

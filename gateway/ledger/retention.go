@@ -93,12 +93,8 @@ func (l *Ledger) originAt(ctx context.Context, keep Seq) (blob []byte, at Seq, m
 		if err != nil {
 			return nil, 0, false, err
 		}
-		for i := range b.Entries {
-			if in, ok := b.Entries[i].Input(); ok {
-				if _, _, err := session.Step(state, in, nil); err != nil {
-					return nil, 0, false, err
-				}
-			}
+		if err := b.Fold(state, func([]session.Change) {}); err != nil {
+			return nil, 0, false, err
 		}
 		if at = b.Next(); at >= keep {
 			break

@@ -73,7 +73,6 @@ func (l *Ledger) derive(ctx context.Context, rep *Report, progress func(float64)
 		}
 	}
 	derived, whole = map[string]*session.Session{}, blob == nil
-	var changes []session.Change
 	for head := l.Head(); from < head; {
 		b, err := l.Read(ctx, from, 1<<16)
 		if err != nil {
@@ -85,15 +84,8 @@ func (l *Ledger) derive(ctx context.Context, rep *Report, progress func(float64)
 		if b.First != from {
 			return nil, false, fmt.Errorf("the journal jumps from %d to %d: restore a backup", from, b.First)
 		}
-		for i := range b.Entries {
-			in, ok := b.Entries[i].Input()
-			if !ok {
-				continue
-			}
-			if changes, _, err = session.Step(state, in, changes[:0]); err != nil {
-				return nil, false, err
-			}
-			l.follow(derived, changes)
+		if err := b.Fold(state, func(cs []session.Change) { follow(derived, cs) }); err != nil {
+			return nil, false, err
 		}
 		rep.Entries += int64(len(b.Entries))
 		from = b.Next()
@@ -103,7 +95,7 @@ func (l *Ledger) derive(ctx context.Context, rep *Report, progress func(float64)
 }
 
 // follow keeps the sessions as the changes leave them.
-func (l *Ledger) follow(derived map[string]*session.Session, changes []session.Change) {
+func follow(derived map[string]*session.Session, changes []session.Change) {
 	for _, c := range changes {
 		if c.Kind != session.Settled {
 			derived[c.Session.ID] = c.Session
