@@ -40,11 +40,11 @@ func (l *Ledger) Append(ctx context.Context, b *Batch) (Seq, error) {
 	first := l.Head()
 	err := l.commit(ctx, first, b)
 	if err != nil {
-		err = fmt.Errorf("writing the ledger %s: %w", l.path, err)
-		l.failed.Store(&err)
+		err = explain(fmt.Errorf("writing the ledger %s: %w", l.path, err))
+	}
+	if l.note(ctx, err); err != nil {
 		return 0, err
 	}
-	l.failed.Store(nil)
 	if len(b.Entries) > 0 {
 		l.head.Store(int64(first) + int64(len(b.Entries)))
 		l.tail.push(Block{First: first, Entries: b.Entries})

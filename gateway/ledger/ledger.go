@@ -11,9 +11,9 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -36,15 +36,10 @@ var ErrClosed = errors.New("the ledger is closed")
 // File is the name of the ledger in its folder.
 const File = "ledger.db"
 
-//go:embed schema.sql
-var schema string
-
-// schemaVersion is what this program writes and reads (SQLite's user_version).
-const schemaVersion = 1
-
 // Ledger is an open ledger. Its methods may be called from any goroutine.
 type Ledger struct {
 	path  string
+	steps []string // of the schema, see migrate.go
 	lock  *lock
 	write *sql.DB
 	read  *sql.DB
@@ -55,6 +50,7 @@ type Ledger struct {
 	enc    *encoder
 	head   atomic.Int64 // number of the next entry
 	failed atomic.Pointer[error]
+	outage outage // under mu
 	closed atomic.Bool
 
 	tail tail
@@ -64,16 +60,24 @@ type Ledger struct {
 // Open opens the ledger in a folder, and creates both where they are missing.
 // It fails when another process has it open, saying which.
 func Open(ctx context.Context, dir string, log *slog.Logger) (*Ledger, error) {
+	return openWith(ctx, dir, log, schemaFiles)
+}
+
+func openWith(ctx context.Context, dir string, log *slog.Logger, schema fs.FS) (*Ledger, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the ledger's folder: %w; choose another data_dir or change its rights", err)
 	}
 	lk, err := acquire(dir)
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	l := &Ledger{path: filepath.Join(dir, File), lock: lk, log: log}
-	if err := l.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the ledger %s: %w", l.path, err), l.Close())
+	if l.steps, err = migrations(schema); err == nil {
+		err = l.open(ctx)
+	}
+	if err != nil {
+		l.Close() //nolint:errcheck // the first error says what is wrong
+		return nil, explain(fmt.Errorf("opening the ledger %s: %w", l.path, err))
 	}
 	return l, nil
 }
@@ -83,10 +87,15 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (*Ledger, error) {
 func OpenRead(ctx context.Context, dir string, log *slog.Logger) (*Ledger, error) {
 	l := &Ledger{path: filepath.Join(dir, File), log: log}
 	if _, err := os.Stat(l.path); err != nil {
-		return nil, fmt.Errorf("no ledger in %s: %w; give the data_dir of a gateway that has run", dir, err)
+		return nil, noLedger(dir, err)
 	}
-	if err := l.openReader(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the ledger %s: %w", l.path, err), l.Close())
+	var err error
+	if l.steps, err = migrations(schemaFiles); err == nil {
+		err = l.openReader(ctx, 4)
+	}
+	if err != nil {
+		l.Close() //nolint:errcheck // the first error says what is wrong
+		return nil, explain(fmt.Errorf("opening the ledger %s: %w", l.path, err))
 	}
 	return l, nil
 }
@@ -104,23 +113,37 @@ func (l *Ledger) open(ctx context.Context) error {
 	if l.enc, err = newEncoder(); err != nil {
 		return err
 	}
-	return l.openReader(ctx)
+	return l.openReader(ctx, 4)
 }
 
-func (l *Ledger) openReader(ctx context.Context) error {
+func (l *Ledger) openReader(ctx context.Context, conns int) error {
 	var err error
 	if l.read, err = sql.Open("sqlite", dsn(l.path, "rw", "query_only(1)", "busy_timeout(5000)")); err != nil {
 		return err
 	}
-	l.read.SetMaxOpenConns(4)
+	l.read.SetMaxOpenConns(conns)
 	if l.dec, err = newDecoder(); err != nil {
 		return err
 	}
-	var head sql.NullInt64
-	if err := l.read.QueryRowContext(ctx, "SELECT max(seq + count) FROM (SELECT seq, count FROM journal ORDER BY seq DESC LIMIT 1)").Scan(&head); err != nil {
+	version, err := schemaVersion(ctx, l.read)
+	if err != nil {
 		return err
 	}
-	l.head.Store(max(1, head.Int64))
+	if version != len(l.steps) {
+		return &VersionError{Has: version, Knows: len(l.steps)}
+	}
+	return l.findHead(ctx)
+}
+
+// findHead reads where the journal ends: a hole may be the last of it.
+func (l *Ledger) findHead(ctx context.Context) error {
+	var head int64
+	if err := l.read.QueryRowContext(ctx, `SELECT max(
+		coalesce((SELECT seq + count FROM journal ORDER BY seq DESC LIMIT 1), 1),
+		coalesce((SELECT max(seq + count) FROM hole), 1))`).Scan(&head); err != nil {
+		return err
+	}
+	l.head.Store(head)
 	l.tail.init()
 	return nil
 }
@@ -129,29 +152,6 @@ func (l *Ledger) openReader(ctx context.Context) error {
 func dsn(path, mode string, pragmas ...string) string {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": pragmas}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
-
-// migrate brings the schema to this program's version, in one transaction.
-func (l *Ledger) migrate(ctx context.Context) error {
-	var version int
-	if err := l.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	switch {
-	case version == schemaVersion:
-		return nil
-	case version > schemaVersion:
-		return fmt.Errorf("it has schema version %d and this program knows up to %d: run the newer program that wrote it", version, schemaVersion)
-	}
-	tx, err := l.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it says so
-	if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("\nPRAGMA user_version = %d;", schemaVersion)); err != nil {
-		return err
-	}
-	return tx.Commit()
 }
 
 // Close releases the ledger. What was appended is on disk already.

@@ -20,27 +20,54 @@ func acquire(dir string) (*lock, error) {
 	path := filepath.Join(dir, "ledger.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("locking the ledger: %w; change the rights of the data_dir", err)
+		return nil, fmt.Errorf("locking the ledger: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		who, _ := os.ReadFile(path)
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w by %s: stop that gateway, or choose another data_dir than %s", ErrInUse, strings.TrimSpace(string(who)), dir)
+			return nil, fmt.Errorf("%w by %s: stop that gateway, or choose another data_dir than %s", ErrInUse, holder(who), dir)
 		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	host, _ := os.Hostname()
-	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintf("process %d on %s\n", os.Getpid(), host))); err != nil {
+	who := fmt.Sprintf("process %d on %s\n", os.Getpid(), host)
+	_, err = f.WriteAt([]byte(who), 0)
+	if err == nil {
+		err = f.Truncate(int64(len(who)))
+	}
+	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
 	return &lock{f}, nil
 }
 
-func writeAt(f *os.File, s string) error {
-	_, err := f.WriteAt([]byte(s), 0)
-	return err
+// holder is who a lock file names: its first line.
+func holder(file []byte) string {
+	if who, _, _ := strings.Cut(string(file), "\n"); who != "" {
+		return who
+	}
+	return "a process that has not said which"
+}
+
+// InUse says who has a folder's ledger, "" when nobody has. Nothing is changed.
+func InUse(dir string) (string, error) {
+	path := filepath.Join(dir, "ledger.lock")
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if !errors.Is(err, unix.EWOULDBLOCK) {
+		return "", err
+	}
+	who, err := os.ReadFile(path)
+	return holder(who), err
 }
 
 func (l *lock) release() error { return l.f.Close() }

@@ -124,17 +124,16 @@ func (l *Ledger) more(b Block, limit int) Block {
 
 // readRows reads whole blocks from the database until they hold limit entries.
 func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT seq, count, received, first_time, last_time, sum, block FROM journal
-		WHERE seq >= (SELECT coalesce(max(seq), 0) FROM journal WHERE seq <= ?) ORDER BY seq`, from)
+	rows, err := l.read.QueryContext(ctx, blockQuery+` WHERE seq >= (SELECT coalesce(max(seq), 0) FROM journal WHERE seq <= ?) ORDER BY seq`, from)
 	if err != nil {
-		return Block{}, fmt.Errorf("reading the journal at %d: %w", from, err)
+		return Block{}, explain(fmt.Errorf("reading the journal at %d: %w", from, err))
 	}
 	defer rows.Close()
 	b := Block{First: from}
 	for len(b.Entries) < limit && rows.Next() {
 		first, entries, err := l.scanBlock(rows)
 		if err != nil {
-			return Block{}, err
+			return Block{}, explain(err)
 		}
 		next := first + Seq(len(entries))
 		switch {
@@ -144,11 +143,13 @@ func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, erro
 			entries = entries[from-first:]
 		case len(b.Entries) == 0:
 			b.First = first
+		case first != b.Next(): // a hole lies between
+			return b, nil
 		}
 		b.Entries = append(b.Entries, entries...)
 	}
 	if err := rows.Err(); err != nil {
-		return Block{}, fmt.Errorf("reading the journal at %d: %w", from, err)
+		return Block{}, explain(fmt.Errorf("reading the journal at %d: %w", from, err))
 	}
 	return b, nil
 }
@@ -163,7 +164,7 @@ type DamagedError struct {
 
 // Error says which block it is, and how to go on.
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("journal block %d (%d entries, %s to %s) is damaged: %v; restore a backup, or go on without its readings: the sessions stand in their own rows",
+	return fmt.Sprintf("journal block %d (%d entries, %s to %s) is damaged: %v; restore a backup that has it whole, or stop the gateway and run `pilewatch repair`, which sets it aside and goes on without its readings; the sessions stand in their own rows",
 		e.Seq, e.Count, e.First.Format(time.RFC3339), e.Last.Format(time.RFC3339), e.Err)
 }
 
@@ -172,24 +173,39 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 
 var errSum = errors.New("its checksum differs")
 
-func (l *Ledger) scanBlock(rows *sql.Rows) (Seq, []Entry, error) {
-	var r blockRow
-	var sum uint32
+// blockQuery selects what scanBlockRow takes.
+const blockQuery = "SELECT seq, count, received, first_time, last_time, sum, block FROM journal"
+
+// scanBlockRow takes a row of the journal, and compares its checksum.
+func scanBlockRow(rows *sql.Rows) (r blockRow, err error) {
+	var sum int64 // of 32 bits, unless it is the sum that is damaged
 	if err := rows.Scan(&r.seq, &r.count, &r.received, &r.firstTime, &r.lastTime, &sum, &r.block); err != nil {
-		return 0, nil, fmt.Errorf("reading the journal: %w", err)
+		if r.seq == 0 {
+			return r, fmt.Errorf("reading the journal: %w", err)
+		}
+		return r, r.damaged(err) // a column is of another kind
 	}
-	damaged := func(err error) error {
-		return &DamagedError{Seq: r.seq, Count: r.count, First: r.firstTime.Time(), Last: r.lastTime.Time(), Err: err}
+	if int64(r.sum()) != sum {
+		return r, r.damaged(errSum)
 	}
-	if r.sum() != sum {
-		return 0, nil, damaged(errSum)
+	return r, nil
+}
+
+func (r *blockRow) damaged(err error) error {
+	return &DamagedError{Seq: r.seq, Count: r.count, First: r.firstTime.Time(), Last: r.lastTime.Time(), Err: err}
+}
+
+func (l *Ledger) scanBlock(rows *sql.Rows) (Seq, []Entry, error) {
+	r, err := scanBlockRow(rows)
+	if err != nil {
+		return 0, nil, err
 	}
 	entries, err := l.dec.decode(r.block)
 	if err == nil && len(entries) != r.count {
 		err = fmt.Errorf("%w: %d entries instead of %d", errCorrupt, len(entries), r.count)
 	}
 	if err != nil {
-		return 0, nil, damaged(err)
+		return 0, nil, r.damaged(err)
 	}
 	return r.seq, entries, nil
 }

@@ -1,4 +1,4 @@
--- Version 1. Times are Unix milliseconds, energies whole mWh, money whole fen.
+-- Times are Unix milliseconds, energies whole mWh, money whole fen.
 
 -- The journal: a row holds the entries of one commit, seq numbers its first.
 CREATE TABLE journal (

@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// SQLite's result codes that a person can do something about.
+const (
+	codeBusy     = 5
+	codeReadOnly = 8
+	codeIO       = 10
+	codeCorrupt  = 11
+	codeFull     = 13
+	codeCantOpen = 14
+	codeNotADB   = 26
+)
+
+// A FaultError is an error of the database or its disk, with what to do about it.
+type FaultError struct {
+	Err  error
+	hint string
+}
+
+// Error ends with what to do next.
+func (e *FaultError) Error() string { return e.Err.Error() + "; " + e.hint }
+
+// Unwrap gives the error itself.
+func (e *FaultError) Unwrap() error { return e.Err }
+
+// explain adds to an error what a person should do about it, where that is known
+// and was not said already.
+func explain(err error) error {
+	var said *FaultError
+	if err == nil || errors.As(err, &said) {
+		return err
+	}
+	if hint := hintOf(err); hint != "" {
+		return &FaultError{err, hint}
+	}
+	return err
+}
+
+func hintOf(err error) string {
+	var db *sqlite.Error
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return hintRoom
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EACCES):
+		return hintRights
+	case !errors.As(err, &db):
+		return ""
+	}
+	switch db.Code() & 0xff { // the higher bits say more of the same
+	case codeFull:
+		return hintRoom
+	case codeReadOnly, codeCantOpen:
+		return hintRights
+	case codeIO:
+		return "the disk does not take or give the data: make room on it and look at its rights and health (dmesg); nothing that was acknowledged is lost"
+	case codeCorrupt, codeNotADB:
+		return "the file itself is damaged: stop the gateway, keep the file, and restore the newest file that `pilewatch backup` wrote (deploy/README.md, Restore); look at the disk's health (dmesg)"
+	case codeBusy:
+		return "another program holds the file: end it (an SQLite shell, a copying program) and try again"
+	}
+	return ""
+}
+
+const (
+	hintRoom   = "make room on the disk of the data_dir; work goes on by itself from there if the gateway runs, else start it again"
+	hintRights = "make the data_dir writable for the gateway's user: is it mounted read-only, whose is it, is the disk full"
+)
+
+// logEvery is how often the log tells of an outage that lasts.
+const logEvery = time.Minute
+
+// outage is a stretch of commits that fail. It keeps the log short: a line at
+// first, one a minute, and one when it is over.
+type outage struct {
+	since, said time.Time // since is zero while all is well
+	failures    int
+}
+
+func (o *outage) failed(log *slog.Logger, err error) {
+	now := time.Now()
+	if o.failures++; o.since.IsZero() {
+		o.since = now
+	} else if now.Sub(o.said) < logEvery {
+		return
+	}
+	o.said = now
+	log.Error("the ledger can't be written; nothing is acknowledged until it can", "error", err, "failures", o.failures, "since", o.since)
+}
+
+func (o *outage) over(log *slog.Logger) {
+	if o.since.IsZero() {
+		return
+	}
+	log.Info("the ledger can be written again", "failures", o.failures, "after", time.Since(o.since).Round(time.Millisecond))
+	*o = outage{}
+}
+
+// note keeps what became of a commit: for Writable, and for the log. Whose context
+// ended says nothing of the ledger.
+func (l *Ledger) note(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		l.failed.Store(nil)
+		l.outage.over(l.log)
+	case ctx.Err() == nil:
+		l.failed.Store(&err)
+		l.outage.failed(l.log, err)
+	}
+}
