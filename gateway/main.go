@@ -51,6 +51,8 @@ type commands struct {
 	Record   recordCmd   `cmd:"" help:"Write what the broker carries to a file that replay reads."`
 	Export   exportCmd   `cmd:"" help:"Write sessions for the accountant."`
 	Verify   verifyCmd   `cmd:"" help:"Derive every session and bill again from the readings and compare; status 1 on a difference."`
+	Backup   backupCmd   `cmd:"" help:"Copy the ledger to a file, also while the gateway runs; --help says how to restore it."`
+	Repair   repairCmd   `cmd:"" help:"Set damaged journal blocks aside, after a copy, so that the gateway can go on without them."`
 	Check    checkCmd    `cmd:"" help:"Load configuration and registries, try broker and InfluxDB, and print what was found."`
 	User     userCmd     `cmd:"" help:"Manage who may see the page."`
 	Version  versionCmd  `cmd:"" help:"Print version, commit and Go version."`

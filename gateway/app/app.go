@@ -271,6 +271,7 @@ func (a *App) startConsumers(ctx context.Context) error {
 	}
 	wg.Go(func() { a.watchSilence(reading) })
 	wg.Go(func() { a.prune(reading) })
+	wg.Go(func() { a.ledger.Scrub(reading) })
 	a.onStop(func() error {
 		stop()
 		wg.Wait()
@@ -297,7 +298,7 @@ func (a *App) watchSilence(ctx context.Context) {
 			return
 		}
 		if err := a.safety.Tick(ctx, now()); err != nil && ctx.Err() == nil {
-			a.log.Error("the safety rules could not keep what they saw; trying again", "error", err)
+			a.log.Debug("the safety rules could not keep what they saw; trying again", "error", err) // the ledger tells of the outage
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -33,8 +34,8 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 		off += "; configured and not active yet: " + strings.Join(ids, ", ")
 	}
 	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
-	running, err := checkLedger(ctx, cfg, o)
-	c.line("ledger", err, "%s%s", cfg.DataDir, said(running, ", in use by a gateway that runs"))
+	note, running, err := checkLedger(ctx, cfg, o)
+	c.line("ledger", err, "%s%s", cfg.DataDir, note)
 	c.broker(cfg, running)
 	c.influx(ctx, cfg)
 	c.page(cfg)
@@ -83,19 +84,34 @@ func said(b bool, words string) string {
 	return ""
 }
 
-// checkLedger opens the ledger, for reading only where a gateway runs on it.
-func checkLedger(ctx context.Context, cfg *config.Config, o Options) (running bool, err error) {
+// checkLedger looks at the ledger, also where a gateway runs on it, and changes
+// nothing. note is what to say of it.
+func checkLedger(ctx context.Context, cfg *config.Config, o Options) (note string, running bool, err error) {
 	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
-		return false, nil // run makes it
+		return ", made by the first start", false, nil
 	}
-	l, err := ledger.Open(ctx, cfg.DataDir, o.Log)
-	if running = errors.Is(err, ledger.ErrInUse); running {
-		l, err = ledger.OpenRead(ctx, cfg.DataDir, o.Log)
+	who, err := ledger.InUse(cfg.DataDir)
+	if err != nil {
+		return "", false, err
+	}
+	if running = who != ""; running {
+		note = ", in use by " + who
+	}
+	if err := ledger.CheckWritable(cfg.DataDir); err != nil {
+		return note, running, err
+	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, ledger.File)); errors.Is(err, os.ErrNotExist) {
+		return note + ", made by the first start", running, nil
+	}
+	l, err := ledger.OpenRead(ctx, cfg.DataDir, o.Log)
+	var version *ledger.VersionError
+	if errors.As(err, &version) && version.Has < version.Knows {
+		return fmt.Sprintf("%s, schema version %d: the next start upgrades it to %d after a copy", note, version.Has, version.Knows), running, nil
 	}
 	if err != nil {
-		return running, err
+		return note, running, err
 	}
-	return running, l.Close()
+	return note, running, l.Close()
 }
 
 // broker tries the broker; running says that a gateway runs on the ledger, which

@@ -196,6 +196,9 @@ func (r *Runner) next(ctx context.Context) (ledger.Block, error) {
 		b, err := r.ledger.Next(ctx, r.cursor(), limit)
 		var bad *ledger.DamagedError
 		if !errors.As(err, &bad) {
+			if err == nil && b.First > r.cursor() {
+				r.log.Warn("the journal has nothing between; retention let it go, or it was damaged and set aside", "from", r.cursor(), "to", b.First)
+			}
 			return b, err
 		}
 		if ahead := bad.Seq - r.cursor(); ahead > 0 {

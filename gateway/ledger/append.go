@@ -262,10 +262,26 @@ func (l *Ledger) putCheckpoint(ctx context.Context, tx *sql.Tx, name string, c C
 
 // LoadCheckpoint gives the newest state of a name, and the number of the first
 // entry that it has not seen; (1, nil) when there is none. A damaged one is as
-// none: the journal is the truth.
+// none: the journal is the truth, and for the sessions the state before its
+// beginning.
 func (l *Ledger) LoadCheckpoint(ctx context.Context, name string) (Seq, []byte, error) {
+	seq, blob, err := l.loadCheckpoint(ctx, name)
+	if errors.Is(err, errCheckpoint) {
+		l.log.Warn("a checkpoint is damaged and was passed over", "checkpoint", name)
+		seq, blob, err = 1, nil, nil
+	}
+	if err == nil && blob == nil && name == SessionCheckpoint {
+		return l.loadCheckpoint(ctx, OriginCheckpoint)
+	}
+	return seq, blob, err
+}
+
+var errCheckpoint = errors.New("it is damaged")
+
+// loadCheckpoint is LoadCheckpoint for who must not go on without it.
+func (l *Ledger) loadCheckpoint(ctx context.Context, name string) (Seq, []byte, error) {
 	var seq Seq
-	var sum uint32
+	var sum int64
 	var body []byte
 	err := l.read.QueryRowContext(ctx, "SELECT seq, sum, body FROM checkpoint WHERE name = ?", name).Scan(&seq, &sum, &body)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -275,9 +291,8 @@ func (l *Ledger) LoadCheckpoint(ctx context.Context, name string) (Seq, []byte, 
 		return 0, nil, fmt.Errorf("reading the checkpoint %s: %w", name, err)
 	}
 	blob, err := l.dec.zr.DecodeAll(body, nil)
-	if err != nil || crc32.Checksum(blob, castagnoli) != sum {
-		l.log.Warn("a checkpoint is damaged and was passed over", "checkpoint", name)
-		return 1, nil, nil
+	if err != nil || int64(crc32.Checksum(blob, castagnoli)) != sum {
+		return 0, nil, fmt.Errorf("the checkpoint %s: %w; restore a backup that has it whole, or stop the gateway and run `pilewatch repair`", name, errCheckpoint)
 	}
 	return seq, blob, nil
 }

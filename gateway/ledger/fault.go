@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"syscall"
 	"time"
 
@@ -75,6 +76,16 @@ const (
 	hintRoom   = "make room on the disk of the data_dir; work goes on by itself from there if the gateway runs, else start it again"
 	hintRights = "make the data_dir writable for the gateway's user: is it mounted read-only, whose is it, is the disk full"
 )
+
+// CheckWritable tries whether a folder takes a file, and leaves nothing behind.
+func CheckWritable(dir string) error {
+	f, err := os.CreateTemp(dir, ".writable")
+	if err != nil {
+		return explain(err)
+	}
+	_, err = f.Write(make([]byte, 4096))
+	return explain(errors.Join(err, f.Close(), os.Remove(f.Name())))
+}
 
 // logEvery is how often the log tells of an outage that lasts.
 const logEvery = time.Minute

@@ -135,12 +135,15 @@ func (l *Ledger) openReader(ctx context.Context, conns int) error {
 	return l.findHead(ctx)
 }
 
-// findHead reads where the journal ends: a hole may be the last of it.
+// findHead reads where the journal ends: a hole may be the last of it, and where
+// the last row's numbers are damaged, whoever has read it knows better.
 func (l *Ledger) findHead(ctx context.Context) error {
 	var head int64
 	if err := l.read.QueryRowContext(ctx, `SELECT max(
 		coalesce((SELECT seq + count FROM journal ORDER BY seq DESC LIMIT 1), 1),
-		coalesce((SELECT max(seq + count) FROM hole), 1))`).Scan(&head); err != nil {
+		coalesce((SELECT max(seq + count) FROM hole), 1),
+		coalesce((SELECT max(seq) FROM cursor), 1),
+		coalesce((SELECT max(seq) FROM checkpoint), 1))`).Scan(&head); err != nil {
 		return err
 	}
 	l.head.Store(head)

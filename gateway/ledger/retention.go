@@ -75,23 +75,18 @@ func (l *Ledger) firstKept(ctx context.Context, readings devices.Millis, consume
 // originAt folds the state of the origin forward to a block, or as far as one
 // call goes.
 func (l *Ledger) originAt(ctx context.Context, keep Seq) (blob []byte, at Seq, more bool, err error) {
-	state, err := session.NewState(session.DefaultSettings())
-	if err != nil {
-		return nil, 0, false, err
-	}
-	at, blob, err = l.LoadCheckpoint(ctx, OriginCheckpoint)
+	state, at, err := l.origin(ctx)
 	if err != nil || at >= keep {
 		return nil, 0, false, err
-	}
-	if blob != nil {
-		if err := state.UnmarshalBinary(blob); err != nil {
-			return nil, 0, false, err
-		}
 	}
 	for range pruneBlocks {
 		b, err := l.readRows(ctx, at, 1)
 		if err != nil {
 			return nil, 0, false, err
+		}
+		if b.First >= keep { // a hole came before it
+			at = keep
+			break
 		}
 		if err := b.Fold(state, func([]session.Change) {}); err != nil {
 			return nil, 0, false, err
@@ -104,6 +99,20 @@ func (l *Ledger) originAt(ctx context.Context, keep Seq) (blob []byte, at Seq, m
 	return blob, at, at < keep, err
 }
 
+// origin gives the fold's state before the first entry that is kept, and that
+// entry's number. It fails where the state is damaged: nothing else knows it.
+func (l *Ledger) origin(ctx context.Context) (*session.State, Seq, error) {
+	state, err := session.NewState(session.DefaultSettings())
+	if err != nil {
+		return nil, 0, err
+	}
+	at, blob, err := l.loadCheckpoint(ctx, OriginCheckpoint)
+	if err == nil && blob != nil {
+		err = state.UnmarshalBinary(blob)
+	}
+	return state, at, err
+}
+
 // dropBefore takes the blocks before at, and sets the new origin, in one transaction.
 func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
 	l.mu.Lock()
@@ -114,7 +123,7 @@ func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it says so
 	err = l.putCheckpoint(ctx, tx, OriginCheckpoint, Checkpoint{Seq: at, Blob: origin})
-	for _, q := range []string{"DELETE FROM journal_hour WHERE seq < ?", "DELETE FROM journal WHERE seq < ?"} {
+	for _, q := range []string{"DELETE FROM journal_hour WHERE seq < ?", "DELETE FROM journal WHERE seq < ?", "UPDATE hole SET block = x'' WHERE seq < ? AND block <> x''"} {
 		if err == nil {
 			_, err = tx.ExecContext(ctx, q, at)
 		}
