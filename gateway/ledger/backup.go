@@ -107,7 +107,7 @@ func checkCopy(ctx context.Context, path string) (c Copied, err error) {
 		return c, err
 	}
 	if said != "ok" {
-		return c, fmt.Errorf("SQLite's quick_check says %s; try again, on another disk", said)
+		return c, &FaultError{fmt.Errorf("SQLite's quick_check says: %s", said), hintDamaged}
 	}
 	c.Blocks, c.Damaged, err = scrub(ctx, db, 0, nil)
 	if err != nil {

@@ -65,7 +65,7 @@ func hintOf(err error) string {
 	case codeIO:
 		return "the disk does not take or give the data: make room on it and look at its rights and health (dmesg); nothing that was acknowledged is lost"
 	case codeCorrupt, codeNotADB:
-		return "the file itself is damaged: stop the gateway, keep the file, and restore the newest file that `pilewatch backup` wrote (deploy/README.md, Restore); look at the disk's health (dmesg)"
+		return hintDamaged
 	case codeBusy:
 		return "another program holds the file: end it (an SQLite shell, a copying program) and try again"
 	}
@@ -73,8 +73,9 @@ func hintOf(err error) string {
 }
 
 const (
-	hintRoom   = "make room on the disk of the data_dir; work goes on by itself from there if the gateway runs, else start it again"
-	hintRights = "make the data_dir writable for the gateway's user: is it mounted read-only, whose is it, is the disk full"
+	hintRoom    = "make room on the disk of the data_dir; work goes on by itself from there if the gateway runs, else start it again"
+	hintDamaged = "the file itself is damaged: stop the gateway, keep the file, restore the newest one that `pilewatch backup` wrote (its --help says how), and look at the disk's health (dmesg)"
+	hintRights  = "make the data_dir writable for the gateway's user: is it mounted read-only, whose is it, is the disk full"
 )
 
 // CheckWritable tries whether a folder takes a file, and leaves nothing behind.
