@@ -260,7 +260,7 @@ func TestAMigrationThatIsKilledChangesNothing(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
 	for deadline := time.Now().Add(time.Minute); ; { // until it has written some of it
-		if fi, err := os.Stat(path + "-wal"); err == nil && fi.Size() > 5<<20 {
+		if fi, err := os.Stat(path + "-wal"); err == nil && fi.Size() > 1<<20 {
 			break
 		}
 		select {

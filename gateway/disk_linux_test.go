@@ -1,0 +1,340 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"pilewatch/gateway/realserver"
+)
+
+// The tests here take the disk away from the running binary: full, by a file on a
+// small file system that leaves no room, and read-only, as ext4 makes itself after
+// an error. They need to mount: as root, or in a user namespace of their own.
+
+// smallDisk mounts a file system of a few megabytes. Where the process may not, it
+// runs the test again in a namespace where it may, and gives "": then the test is done.
+func smallDisk(t *testing.T, megabytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", megabytes))
+	if err == nil {
+		t.Cleanup(func() { unmount(t, dir) })
+		return dir
+	}
+	const inside = "PILEWATCH_TEST_NAMESPACE"
+	if os.Getenv(inside) != "" {
+		t.Skipf("no file system can be mounted here: %v", err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	switch {
+	case cmd.ProcessState == nil:
+		t.Skipf("not root, and no namespace may be made: %v", err)
+	case err != nil:
+		t.Fatalf("in a namespace: %v\n%s", err, out)
+	case strings.Contains(string(out), "--- SKIP"):
+		t.Skipf("in a namespace: %s", out)
+	}
+	return ""
+}
+
+func unmount(t *testing.T, dir string) {
+	await(t, "the file system to be let go", func() error { return syscall.Unmount(dir, 0) })
+}
+
+// fill leaves no room in a folder's file system; the file that takes it is given.
+func fill(t testing.TB, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 16; size > 0; {
+		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// publisher publishes reports in order at QoS 1, some of them in flight.
+type publisher struct {
+	acked atomic.Int64 // all reports before it were acknowledged
+	limit atomic.Int64 // how many are published
+	done  chan error
+}
+
+func publish(t testing.TB, url string, reports []portReport) *publisher {
+	t.Helper()
+	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("piles").SetAutoReconnect(false).SetPingTimeout(time.Minute))
+	if tok := c.Connect(); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
+		t.Fatal("connecting to the broker:", tok.Error())
+	}
+	t.Cleanup(func() { c.Disconnect(0) })
+	p := &publisher{done: make(chan error, 1)}
+	go func() {
+		const window = 50
+		var flying []mqtt.Token
+		for i := 0; i < len(reports) || len(flying) > 0; {
+			if i < len(reports) && int64(i) < p.limit.Load() && len(flying) < window {
+				flying = append(flying, c.Publish(reports[i].topic, 1, false, reports[i].payload))
+				i++
+				continue
+			}
+			if len(flying) == 0 { // until more is allowed
+				select {
+				case <-t.Context().Done():
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+				continue
+			}
+			if !flying[0].WaitTimeout(2*time.Minute) || flying[0].Error() != nil {
+				p.done <- fmt.Errorf("report %d: %w", p.acked.Load(), errors.Join(flying[0].Error(), errors.New("not acknowledged")))
+				return
+			}
+			flying = flying[1:]
+			p.acked.Add(1)
+		}
+		p.done <- nil
+	}()
+	return p
+}
+
+func (p *publisher) reach(t testing.TB, n int) {
+	t.Helper()
+	p.limit.Store(int64(n))
+	await(t, "reports to be acknowledged", func() error {
+		if a := p.acked.Load(); a < int64(n) {
+			return fmt.Errorf("%d of %d", a, n)
+		}
+		return nil
+	})
+}
+
+func (p *publisher) finish(t testing.TB, n int) {
+	t.Helper()
+	p.limit.Store(int64(n))
+	select {
+	case err := <-p.done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("%d of %d reports acknowledged", p.acked.Load(), n)
+	}
+}
+
+// unwritable waits until the gateway says that it cannot write, and looks that it
+// says so everywhere; lines of the log tell of it, one an outage.
+func unwritable(t testing.TB, g *gateway, reason string, lines int) {
+	t.Helper()
+	await(t, "503 with the reason", func() error {
+		_, err := g.get("/readyz")
+		if err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), reason) {
+			return fmt.Errorf("/readyz: %v", err)
+		}
+		return nil
+	})
+	if v := metric(t, g, "pilewatch_ledger_writable", ""); v != 0 {
+		t.Errorf("pilewatch_ledger_writable is %v", v)
+	}
+	if n := strings.Count(g.log.String(), "the ledger can't be written"); n != lines {
+		t.Errorf("%d lines of the log tell of it, want %d", n, lines)
+	}
+	mustGet(t, g, "/healthz")
+	mustGet(t, g, "/api/v1/sessions") // what is there can be read
+}
+
+// stands looks for a while that a number stays.
+func stands(t testing.TB, what string, n func() int64) {
+	t.Helper()
+	before := n()
+	for range 30 {
+		if now := n(); now != before {
+			t.Fatalf("%s went from %d to %d", what, before, now)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func checkTruth(t *testing.T, g *gateway, cfg string, charges []*charge) {
+	t.Helper()
+	await(t, "all sessions", func() error {
+		closed := 0
+		for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
+			if s.State == "closed" {
+				closed++
+			}
+		}
+		if closed != len(charges) {
+			return fmt.Errorf("%d of %d are closed", closed, len(charges))
+		}
+		return nil
+	})
+	checkSessions(t, g, charges)
+	g.stop()
+	out := must(t, "verify", "--config", cfg)
+	if want := fmt.Sprintf("%d sessions derived again, 0 differences", len(charges)); !strings.Contains(out, want) {
+		t.Errorf("verify: %s", out)
+	}
+}
+
+// TestADiskThatIsFullAcknowledgesNothingAndGoesOnByItself: the embedded broker.
+func TestADiskThatIsFullAcknowledgesNothingAndGoesOnByItself(t *testing.T) {
+	data := smallDisk(t, 12)
+	if data == "" {
+		return
+	}
+	charges, reports := shortCharges(time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC), 4, 10, 100)
+	addr, mqttAddr := freeAddr(t), freeAddr(t)
+	cfg := write(t, t.TempDir(), "pilewatch.yaml", fmt.Sprintf("mqtt: {listen: %q}\nhttp: {listen: %q}\ndata_dir: %q\n", mqttAddr, addr, data))
+	g := start(t, addr, "run", "--config", cfg)
+	p := publish(t, "tcp://"+mqttAddr, reports)
+	for round := range 2 {
+		p.reach(t, (round+1)*len(reports)/4)
+		said := g.log.String()
+		filler := fill(t, data)
+		p.limit.Store(int64(len(reports)))
+		unwritable(t, g, "make room", round+1)
+		stands(t, "the count of acknowledged reports", p.acked.Load)
+		if p.acked.Load() == int64(len(reports)) {
+			t.Fatal("all was acknowledged although the disk was full")
+		}
+		p.limit.Store(p.acked.Load())
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "200 again", func() error { _, err := g.get("/readyz"); return err })
+		if v := metric(t, g, "pilewatch_ledger_writable", ""); v != 1 {
+			t.Errorf("pilewatch_ledger_writable is %v", v)
+		}
+		more := strings.TrimPrefix(g.log.String(), said)
+		if strings.Count(more, "the ledger can be written again") != 1 || strings.Count(more, "\n") > 8 {
+			t.Errorf("the log of the outage:\n%s", more)
+		}
+	}
+	p.finish(t, len(reports))
+	checkTruth(t, g, cfg, charges)
+}
+
+// TestADiskThatIsFullLosesNothingBehindMosquitto kills the gateway and stops it while there
+// is no room, with mosquitto before it.
+func TestADiskThatIsFullLosesNothingBehindMosquitto(t *testing.T) {
+	data := smallDisk(t, 12)
+	if data == "" {
+		return
+	}
+	charges, reports := shortCharges(time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC), 4, 10, 100)
+	mosquitto := realserver.Mosquitto(t, realserver.MosquittoOptions{})
+	addr := freeAddr(t)
+	cfg := settingsFile(t, t.TempDir(), mosquitto.URL, addr, fmt.Sprintf("data_dir: %q", data))
+	g := start(t, addr, "run", "--config", cfg)
+	publishAll(t, mosquitto.URL, reports[:len(reports)/4])
+	filler := fill(t, data)
+	publishAll(t, mosquitto.URL, reports[len(reports)/4:len(reports)/2]) // mosquitto keeps them
+	unwritable(t, g, "make room", 1)
+	committed := func() int64 { return int64(metric(t, g, "pilewatch_readings_committed_total", "")) }
+	stands(t, "the count of committed readings", committed)
+	began := time.Now()
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-g.done // or the test's own limit
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("SIGTERM on a full disk took %s", took)
+	}
+	out, errs, status := pilewatch(t, "run", "--config", cfg) // no room for a start
+	if status != 1 || !strings.Contains(errs, "make room on the disk") || strings.Contains(out+errs, "panic") {
+		t.Errorf("a start on a full disk: status %d\n%s%s", status, out, errs)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	g = start(t, addr, "run", "--config", cfg)
+	filler = fill(t, data)
+	publishAll(t, mosquitto.URL, reports[len(reports)/2:])
+	unwritable(t, g, "make room", 1)
+	g.kill()
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	g = start(t, addr, "run", "--config", cfg)
+	checkTruth(t, g, cfg, charges)
+}
+
+// TestALedgerThatTurnsReadOnlyAcknowledgesNothing has ext4 give up its disk, as after an error of it.
+func TestALedgerThatTurnsReadOnlyAcknowledgesNothing(t *testing.T) {
+	dir := t.TempDir()
+	image, data := filepath.Join(dir, "image"), filepath.Join(dir, "mounted")
+	command := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			t.Skipf("no file system in a file can be mounted here: %s: %v: %s", name, err, out)
+		}
+	}
+	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(image, nil, 0o600), os.Truncate(image, 32<<20)); err != nil {
+		t.Fatal(err)
+	}
+	command("mkfs.ext4", "-q", "-F", image)
+	mount := func(options string) {
+		t.Helper()
+		command("mount", "-o", "loop,"+options, image, data)
+	}
+	mount("rw")
+	mounted := true
+	t.Cleanup(func() {
+		if mounted {
+			unmount(t, data)
+		}
+	})
+	charges, reports := shortCharges(time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC), 2, 5, 60)
+	mosquitto := realserver.Mosquitto(t, realserver.MosquittoOptions{})
+	addr := freeAddr(t)
+	cfg := settingsFile(t, dir, mosquitto.URL, addr, fmt.Sprintf("data_dir: %q", data))
+	g := start(t, addr, "run", "--config", cfg)
+	publishAll(t, mosquitto.URL, reports[:len(reports)/2])
+	await(t, "some readings", func() error {
+		if metric(t, g, "pilewatch_readings_committed_total", "") < 1 {
+			return errors.New("none")
+		}
+		return nil
+	})
+	command("mount", "-o", "remount,abort", data)
+	publishAll(t, mosquitto.URL, reports[len(reports)/2:])
+	unwritable(t, g, "data_dir", 1)
+	stands(t, "the count of committed readings", func() int64 { return int64(metric(t, g, "pilewatch_readings_committed_total", "")) })
+	g.kill()
+	unmount(t, data)
+	mount("ro")
+	_, errs, status := pilewatch(t, "run", "--config", cfg)
+	if status != 1 || !strings.Contains(errs, "read-only") || !strings.Contains(errs, "data_dir") {
+		t.Errorf("a start on a read-only disk: status %d: %s", status, errs)
+	}
+	unmount(t, data)
+	mount("rw")
+	g = start(t, addr, "run", "--config", cfg)
+	checkTruth(t, g, cfg, charges)
+	unmount(t, data)
+	mounted = false
+}
