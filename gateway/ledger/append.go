@@ -42,7 +42,7 @@ func (l *Ledger) Append(ctx context.Context, b *Batch) (Seq, error) {
 	if err != nil {
 		err = explain(fmt.Errorf("writing the ledger %s: %w", l.path, err))
 	}
-	if l.note(ctx, err); err != nil {
+	if l.note(ctx, err, len(b.Entries)+len(b.Rejects) > 0); err != nil {
 		return 0, err
 	}
 	if len(b.Entries) > 0 {

@@ -63,7 +63,7 @@ func hintOf(err error) string {
 	case codeReadOnly, codeCantOpen:
 		return hintRights
 	case codeIO:
-		return "the disk does not take or give the data: make room on it and look at its rights and health (dmesg); nothing that was acknowledged is lost"
+		return "the disk of the data_dir does not take or give the data: is it mounted read-only, full, or failing (dmesg)? Nothing that was acknowledged is lost"
 	case codeCorrupt, codeNotADB:
 		return hintDamaged
 	case codeBusy:
@@ -96,10 +96,12 @@ const logEvery = time.Minute
 type outage struct {
 	since, said time.Time // since is zero while all is well
 	failures    int
+	messages    bool // what failed holds messages, or what was concluded from them
 }
 
-func (o *outage) failed(log *slog.Logger, err error) {
+func (o *outage) failed(log *slog.Logger, err error, messages bool) {
 	now := time.Now()
+	o.messages = o.messages || messages
 	if o.failures++; o.since.IsZero() {
 		o.since = now
 	} else if now.Sub(o.said) < logEvery {
@@ -117,15 +119,16 @@ func (o *outage) over(log *slog.Logger) {
 	*o = outage{}
 }
 
-// note keeps what became of a commit: for Writable, and for the log. Whose context
-// ended says nothing of the ledger.
-func (l *Ledger) note(ctx context.Context, err error) {
+// note keeps what became of a commit: for Writable, and for the log. On a full disk
+// a cursor may still find its place where messages do not: it does not end their
+// outage. Whose context ended says nothing of the ledger.
+func (l *Ledger) note(ctx context.Context, err error, messages bool) {
 	switch {
-	case err == nil:
+	case err == nil && (messages || !l.outage.messages):
 		l.failed.Store(nil)
 		l.outage.over(l.log)
-	case ctx.Err() == nil:
+	case err != nil && ctx.Err() == nil:
 		l.failed.Store(&err)
-		l.outage.failed(l.log, err)
+		l.outage.failed(l.log, err, messages)
 	}
 }
