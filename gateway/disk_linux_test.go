@@ -224,18 +224,7 @@ func stands(t testing.TB, what string, n func() int64) {
 
 func checkTruth(t *testing.T, g *gateway, cfg string, charges []*charge) {
 	t.Helper()
-	await(t, "all sessions", func() error {
-		closed := 0
-		for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
-			if s.State == "closed" {
-				closed++
-			}
-		}
-		if closed != len(charges) {
-			return fmt.Errorf("%d of %d are closed", closed, len(charges))
-		}
-		return nil
-	})
+	closedAll(t, g, len(charges))
 	checkSessions(t, g, charges)
 	g.stop()
 	out := must(t, "verify", "--config", cfg)
@@ -372,4 +361,38 @@ func TestALedgerThatTurnsReadOnlyAcknowledgesNothing(t *testing.T) {
 	mount("rw")
 	g = start(t, addr, "run", "--config", cfg)
 	checkTruth(t, g, cfg, charges)
+}
+
+func TestAnUpgradeWithoutRoomForTheCopyChangesNothing(t *testing.T) {
+	data := smallDisk(t, 1)
+	if data == "" {
+		return
+	}
+	unpackVersion1(t, data)
+	cfg, addr, _ := embedded(t, data)
+	filler := fill(t, data)
+	fi, err := os.Stat(filler)
+	if err == nil {
+		err = os.Truncate(filler, fi.Size()-72<<10) // for the lock and the log's index, and no more
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status := pilewatch(t, "run", "--config", cfg)
+	if status != 1 || !strings.Contains(errs, "make room on the disk") || !strings.Contains(errs, "nothing was changed") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+	if v := scan[int64](t, data, "PRAGMA user_version"); v != 1 {
+		t.Errorf("version %d", v)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	start(t, addr, "run", "--config", cfg).stop()
+	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, "6 sessions derived again, 0 differences") {
+		t.Errorf("verify: %s", out)
+	}
+	if left, err := filepath.Glob(data + "/*unfinished*"); err != nil || len(left) != 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
 }
