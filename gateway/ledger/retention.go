@@ -43,7 +43,7 @@ func (l *Ledger) exec(ctx context.Context, query string, args ...any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, err := l.write.ExecContext(ctx, query, args...)
-	return err
+	return explain(err)
 }
 
 // firstKept is the first block that must stay; 0 when all must.
@@ -132,7 +132,7 @@ func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
 		err = tx.Commit()
 	}
 	if err != nil {
-		return fmt.Errorf("letting go of old readings: %w", err)
+		return explain(fmt.Errorf("letting go of old readings: %w", err))
 	}
 	return nil
 }
