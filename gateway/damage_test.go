@@ -187,6 +187,32 @@ func TestADamagedBlockIsNamedAndTheGatewayGoesOnWithoutIt(t *testing.T) {
 	}
 }
 
+// TestADamagedBlockOfLongAgoIsNamedAfterTheStart damages a block that no start needs.
+func TestADamagedBlockOfLongAgoIsNamedAfterTheStart(t *testing.T) {
+	charges, reports := shortCharges(damageDay, 1, 4, 30)
+	data := t.TempDir()
+	cfg, addr, url := embedded(t, data)
+	g := start(t, addr, "run", "--config", cfg)
+	publishAll(t, url, reports)
+	closedAll(t, g, len(charges))
+	g.stop()
+	const second = "(SELECT seq FROM journal ORDER BY seq LIMIT 1 OFFSET 1)"
+	seq := scan[int64](t, data, "UPDATE journal SET sum = sum + 1 WHERE seq = "+second+" RETURNING seq")
+	g = start(t, addr, "run", "--config", cfg)
+	await(t, "a line of the log", func() error {
+		if !strings.Contains(g.log.String(), fmt.Sprintf("journal block %d (", seq)) {
+			return fmt.Errorf("the log: %s", g.log)
+		}
+		return nil
+	})
+	checkSessions(t, g, charges)
+	g.stop()
+	must(t, "repair", "--config", cfg)
+	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
+		t.Errorf("verify: %s", out)
+	}
+}
+
 func TestADamagedDatabaseFileSaysThatABackupIsNeeded(t *testing.T) {
 	data := t.TempDir()
 	cfg, addr, url := embedded(t, data)

@@ -357,10 +357,24 @@ func TestALedgerThatTurnsReadOnlyAcknowledgesNothing(t *testing.T) {
 	exec.Command("e2fsck", "-fy", image).Run() //nolint:errcheck // its status says that it mended something
 	mount("ro")
 	startsBadly(t, "is it mounted read-only", "--config", cfg)
+	readable(t, cfg, filepath.Join(dir, "with-log.db"))
 	unmount(t, data)
 	mount("rw")
 	g = start(t, addr, "run", "--config", cfg)
 	checkTruth(t, g, cfg, charges)
+	unmount(t, data)
+	mount("ro")
+	readable(t, cfg, filepath.Join(dir, "closed.db"))
+}
+
+// readable wants what only reads to work on a disk that is mounted read-only: a
+// backup from a failing one above all.
+func readable(t testing.TB, cfg, backup string) {
+	t.Helper()
+	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
+		t.Errorf("verify: %s", out)
+	}
+	must(t, "backup", "--config", cfg, backup)
 }
 
 func TestAnUpgradeWithoutRoomForTheCopyChangesNothing(t *testing.T) {

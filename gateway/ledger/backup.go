@@ -87,7 +87,7 @@ func vacuumInto(ctx context.Context, from, to string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", dsn(from, "rw", "busy_timeout(5000)"))
+	db, err := sql.Open("sqlite", readDSN(from, "busy_timeout(5000)"))
 	if err != nil {
 		return err
 	}

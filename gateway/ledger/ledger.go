@@ -118,7 +118,7 @@ func (l *Ledger) open(ctx context.Context) error {
 
 func (l *Ledger) openReader(ctx context.Context, conns int) error {
 	var err error
-	if l.read, err = sql.Open("sqlite", dsn(l.path, "rw", "query_only(1)", "busy_timeout(5000)")); err != nil {
+	if l.read, err = sql.Open("sqlite", readDSN(l.path, "query_only(1)", "busy_timeout(5000)")); err != nil {
 		return err
 	}
 	l.read.SetMaxOpenConns(conns)
@@ -149,6 +149,19 @@ func (l *Ledger) findHead(ctx context.Context) error {
 	l.head.Store(head)
 	l.tail.init()
 	return nil
+}
+
+// readDSN is for who only reads: also from a disk that is mounted read-only, where
+// SQLite cannot make the index of the log that it else wants.
+func readDSN(path string, pragmas ...string) string {
+	if !readOnly(filepath.Dir(path)) {
+		return dsn(path, "rw", pragmas...)
+	}
+	address := dsn(path, "ro", pragmas...)
+	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() == 0 {
+		address += "&immutable=1"
+	}
+	return address
 }
 
 // dsn builds the address of a database file with its pragmas.

@@ -70,4 +70,7 @@ func InUse(dir string) (string, error) {
 	return holder(who), err
 }
 
+// readOnly says that a folder's file system takes no writes from anybody.
+func readOnly(dir string) bool { return errors.Is(unix.Access(dir, unix.W_OK), unix.EROFS) }
+
 func (l *lock) release() error { return l.f.Close() }
