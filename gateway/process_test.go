@@ -33,6 +33,10 @@ var build = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(bareAddr); spec != "" {
+		bareSubscriber(spec)
+		return
+	}
 	status := m.Run()
 	if bin, err := build(); err == nil {
 		os.RemoveAll(filepath.Dir(bin))

@@ -70,6 +70,22 @@ func Number(raw json.RawMessage) (x float64, ok bool) {
 	return x, err == nil
 }
 
+// Plain gives what stands between the quotes of a string of ASCII without escapes;
+// ok is false for anything else.
+func Plain(raw json.RawMessage) (text []byte, ok bool) {
+	n := len(raw)
+	if n < 2 || raw[0] != '"' || raw[n-1] != '"' {
+		return nil, false
+	}
+	text = raw[1 : n-1]
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return nil, false
+		}
+	}
+	return text, true
+}
+
 // Text gives the string in raw; ok is false for anything else.
 func Text(raw json.RawMessage) (s string, ok bool) {
 	if len(raw) == 0 || raw[0] != '"' {

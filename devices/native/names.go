@@ -11,7 +11,7 @@ import (
 // under way allocates nothing.
 type names map[string]string
 
-const mostNames = 4096
+const mostNames = 64 << 10 // of a city's ports that charge at once
 
 // read gives the name in raw: "" where it is absent. what says in a refusal
 // which name it is.
@@ -38,6 +38,9 @@ func (n names) read(what string, raw json.RawMessage) (string, *devices.Reject) 
 
 // text gives a string, or an integer as its digits.
 func text(raw json.RawMessage) (string, bool) {
+	if s, ok := field.Plain(raw); ok {
+		return string(s), true
+	}
 	for _, c := range raw {
 		if c < '0' || c > '9' {
 			return field.Text(raw)

@@ -57,11 +57,11 @@ func New(cfg Config, ln net.Listener, sink ingest.Sink, now func() devices.Milli
 	caps.MaximumClientWritesPending = 1024
 	caps.MaximumPacketSize = 2 * devices.MaxPayload
 	caps.MaximumSessionExpiryInterval = 3600
-	b.server = mqtt.New(&mqtt.Options{Capabilities: caps, Logger: slog.New(quiet{log.Handler()})})
+	b.server = mqtt.New(&mqtt.Options{Capabilities: caps, InlineClient: true, Logger: slog.New(quiet{log.Handler()})})
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	if err := b.server.AddListener(listeners.NewNet("mqtt", ln)); err != nil {
+	if err := b.server.AddListener(listeners.NewNet("mqtt", listener{ln})); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	b.addr = ln.Addr().String()
@@ -136,28 +136,99 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	return false
 }
 
-// OnPublish waits for the commit. The PUBACK follows when it returns without an
-// error; otherwise the connection ends, so that the pile sends again.
+// OnPublish hands a message to the pipeline. The answer to QoS 1 goes out after the
+// commit, from there: a pile may have many messages under way, and waits only when
+// they are too many. What can't be committed ends the connection, so that the pile
+// sends it again.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	b := h.broker
-	if strings.HasPrefix(pk.TopicName, "$") {
-		return pk, nil
+	conn, ours := cl.Net.Conn.(*conn)
+	if !ours || strings.HasPrefix(pk.TopicName, "$") {
+		return pk, nil // our own word to listeners, or the broker's
 	}
 	if !b.up.Load() {
 		cl.Stop(ingest.ErrStopped)
 		return pk, packets.ErrRejectPacket
 	}
-	done := make(chan error, 1)
-	d := ingest.Delivery{Input: devices.Input{Topic: pk.TopicName, Payload: pk.Payload, Received: b.now()}, Done: func(err error) { done <- err }}
-	if err := b.sink.Submit(context.Background(), d); err != nil {
-		cl.Stop(err)
-		return pk, packets.ErrRejectPacket
+	d := ingest.Delivery{Input: devices.Input{Topic: pk.TopicName, Payload: pk.Payload, Received: b.now()}}
+	switch pk.FixedHeader.Qos {
+	case 0:
+		return pk, b.submit(cl, conn, d)
+	case 1:
+		d.Done = func(err error) { b.answer(cl, conn, &pk, err) }
+		if err := b.submit(cl, conn, d); err != nil {
+			return pk, err
+		}
+		return pk, packets.ErrRejectPacket // the library is done with it: the rest is answer's
 	}
-	if err := <-done; err != nil {
+	done := make(chan error, 1)
+	d.Done = func(err error) { done <- err }
+	err := b.submit(cl, conn, d)
+	if err == nil {
+		err = <-done
+	}
+	if err != nil {
 		cl.Stop(err)
 		return pk, packets.ErrRejectPacket
 	}
 	return pk, nil
+}
+
+// submit passes a delivery on, when the connection has not too many under way.
+func (b *Broker) submit(cl *mqtt.Client, c *conn, d ingest.Delivery) error {
+	c.underway <- struct{}{}
+	done := d.Done
+	d.Done = func(err error) {
+		<-c.underway
+		if done != nil {
+			done(err)
+		}
+	}
+	if err := b.sink.Submit(context.Background(), d); err != nil {
+		<-c.underway
+		cl.Stop(err)
+		return packets.ErrRejectPacket
+	}
+	return nil
+}
+
+// answer sends the PUBACK of a message that was committed, and passes the message
+// on to who listens.
+func (b *Broker) answer(cl *mqtt.Client, c *conn, pk *packets.Packet, err error) {
+	if err != nil {
+		cl.Stop(err)
+		return
+	}
+	if err := c.Queue([]byte{packets.Puback << 4, 2, byte(pk.PacketID >> 8), byte(pk.PacketID)}); err != nil {
+		return // it is gone, and sends again
+	}
+	if pk.FixedHeader.Retain || atomic.LoadInt64(&b.server.Info.Subscriptions) > 0 {
+		if err := b.server.Publish(pk.TopicName, pk.Payload, pk.FixedHeader.Retain, 1); err != nil {
+			b.log.Warn("a message was not passed on to listeners", "topic", pk.TopicName, "error", err)
+		}
+	}
+}
+
+// maxUnderway bounds the messages of one connection that are not committed yet: a
+// pile that floods waits, and the others have their turn.
+const maxUnderway = 256
+
+// conn is a pile's connection.
+type conn struct {
+	*ingest.Conn
+	underway chan struct{} // has an element for each message
+}
+
+// listener makes a conn of each connection.
+type listener struct{ net.Listener }
+
+// Accept waits for the next connection.
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{ingest.NewConn(c, c), make(chan struct{}, maxUnderway)}, nil
 }
 
 // OnWillSent passes on the word of a pile that is gone.

@@ -78,6 +78,12 @@ func newBatch() *Batch {
 	return &Batch{Tally: Tally{Messages: map[string]int{}, Rejects: map[RejectKey]int{}, Drops: map[string]int{}}}
 }
 
+// expect makes room for about as much as the batch before held.
+func (b *Batch) expect(before *Batch) {
+	b.Entries = make([]ledger.Entry, 0, len(before.Entries)+len(before.Entries)/4)
+	b.done = make([]func(error), 0, len(before.done)+len(before.done)/4)
+}
+
 // has reports whether the batch holds an entry with that key.
 func (b *Batch) has(k ledger.Key) bool {
 	if b.keys == nil {

@@ -12,10 +12,6 @@ import (
 	"pilewatch/gateway/session"
 )
 
-// checkpointEvery is after how many entries the fold's state is written again:
-// what a restart has to read of the journal.
-const checkpointEvery = 200_000
-
 // Journal is what the batcher asks of the ledger.
 type Journal interface {
 	Seen(ctx context.Context, k ledger.Key) (bool, error)
@@ -41,6 +37,7 @@ type Batcher struct {
 	cur      *Batch
 	previous *Batch // may be in flight: not yet in the journal
 	since    int    // entries since the last checkpoint
+	blob     int    // bytes of the last checkpoint
 	minute   devices.Millis
 }
 
@@ -116,12 +113,13 @@ func (b *Batcher) Pending() *Batch { return b.cur }
 func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 	out := b.cur
 	b.since += len(out.Entries)
-	if b.since >= checkpointEvery || checkpoint && (b.since > 0) {
+	if b.since >= ledger.CheckpointAfter(b.blob) || checkpoint && (b.since > 0) {
 		if err := b.Checkpoint(out); err != nil {
 			return nil, err
 		}
 	}
 	b.previous, b.cur = out, newBatch()
+	b.cur.expect(out)
 	return out, nil
 }
 

@@ -363,7 +363,7 @@ func TestStoppingCommitsWhatHasArrived(t *testing.T) {
 		p := NewPipeline(batcher(t, f), f, func() devices.Millis { return devices.MillisOf(t0) }, func(Tally) {}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		acked := 0
-		for _, d := range charge(40_000) {
+		for _, d := range charge(30_000) {
 			d.Done = func(err error) {
 				if err == nil {
 					acked++
@@ -377,7 +377,7 @@ func TestStoppingCommitsWhatHasArrived(t *testing.T) {
 		if err := p.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if acked != 40_000 || f.readings() != 40_000 {
+		if acked != 30_000 || f.readings() != 30_000 {
 			t.Errorf("%d acknowledged, %d committed", acked, f.readings())
 		}
 		var refused error

@@ -13,14 +13,14 @@ import (
 
 // Bounds of one commit.
 const (
-	maxMessages = 16 << 10
-	maxBytes    = 8 << 20
-	maxEntries  = 128 << 10
+	maxMessages = 8 << 10
+	maxBytes    = 4 << 20
+	maxEntries  = 32 << 10
 )
 
-// room is how many deliveries may wait: more than the 65,535 that a broker may
-// have in flight to one client, so that acknowledged delivery never blocks.
-const room = 70_000
+// room is how many deliveries may wait: more than a subscriber lets be under way,
+// with what it has read ahead, so that acknowledged delivery never blocks.
+const room = 32 << 10
 
 // checkpointIdle is how often the fold's state is written when little happens.
 const checkpointIdle = 5 * time.Minute

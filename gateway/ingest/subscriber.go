@@ -1,11 +1,14 @@
 package ingest
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +36,7 @@ type Subscriber struct {
 	now       func() devices.Millis
 	log       *slog.Logger
 	overflow  func()
+	flight    *flight
 	connected atomic.Pointer[error] // nil pointer: connected
 }
 
@@ -41,7 +45,7 @@ var errNotYet = errors.New("not connected to the broker yet")
 // NewSubscriber makes the source; overflow is called for each message of QoS 0
 // that found no room.
 func NewSubscriber(cfg SubscriberConfig, sink Sink, now func() devices.Millis, overflow func(), log *slog.Logger) *Subscriber {
-	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow}
+	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow, flight: newFlight()}
 	s.state(errNotYet)
 	return s
 }
@@ -85,6 +89,7 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 		SetProtocolVersion(mqtt311).SetConnectRetry(true).SetConnectRetryInterval(2 * time.Second).
 		SetAutoReconnect(true).SetMaxReconnectInterval(maxReconnect).
 		SetKeepAlive(15 * time.Second).SetPingTimeout(5 * time.Second).SetConnectTimeout(10 * time.Second).SetWriteTimeout(10 * time.Second).
+		SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) { return s.open(ctx, u, o) }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			if ctx.Err() == nil { // else it stays unacknowledged, and the broker keeps it
 				s.handle(m)
@@ -120,6 +125,21 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 	<-drained // until then acknowledgements go out
 	c.Disconnect(disconnectMs)
 	return nil
+}
+
+// readAhead is how much of the broker's messages is read at once.
+const readAhead = 64 << 10
+
+// open connects, once the ledger has room for what the broker will send.
+func (s *Subscriber) open(ctx context.Context, u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+	if err := s.flight.wait(ctx); err != nil {
+		return nil, err
+	}
+	c, err := dial(u, o)
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(c, bufio.NewReaderSize(gate{s.flight, c}, readAhead)), nil
 }
 
 // subscribe asks for the topics at each connection, for the broker may have
@@ -170,14 +190,16 @@ func granted(answer map[string]byte, user string) error {
 // handle passes a message on. It never blocks: a handler that does ends the connection.
 func (s *Subscriber) handle(m mqtt.Message) {
 	d := Delivery{Input: devices.Input{Topic: m.Topic(), Payload: m.Payload(), Received: s.now(), Retained: m.Retained()}}
-	if m.Qos() > 0 {
-		d.Done = func(err error) {
-			if err == nil {
-				m.Ack()
-			}
+	n := len(d.Payload)
+	s.flight.add(n)
+	d.Done = func(err error) {
+		if err == nil {
+			m.Ack() // of QoS 0 it does nothing
 		}
+		s.flight.land(n)
 	}
 	if !s.sink.Put(d) {
+		s.flight.land(n)
 		s.overflow()
 	}
 }

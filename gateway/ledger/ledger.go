@@ -53,8 +53,9 @@ type Ledger struct {
 	outage outage // under mu
 	closed atomic.Bool
 
-	tail tail
-	seen seenCache
+	tail  tail
+	begun begun
+	seen  seenCache
 }
 
 // Open opens the ledger in a folder, and creates both where they are missing.

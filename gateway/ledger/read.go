@@ -18,8 +18,9 @@ type tail struct {
 	grown  chan struct{} // closed at the next append
 }
 
-// tailEntries bounds what the tail holds, about 200 bytes an entry.
-const tailEntries = 32 << 10
+// tailEntries bounds what the tail holds, about 200 bytes an entry: a consumer
+// that is some seconds behind a flood still need not decode what was just encoded.
+const tailEntries = 128 << 10
 
 func (t *tail) init() { t.grown = make(chan struct{}) }
 
@@ -99,9 +100,54 @@ func (l *Ledger) Read(ctx context.Context, from Seq, limit int) (Block, error) {
 		}
 		return b, nil
 	}
-	b, err := l.readRows(ctx, from, limit)
-	b.Entries = b.Entries[:min(len(b.Entries), limit)]
-	return b, err
+	b, ok := l.begun.take(from)
+	if !ok {
+		var err error
+		if b, err = l.readRows(ctx, from, limit); err != nil {
+			return b, err
+		}
+	} else if len(b.Entries) < limit {
+		// An error there comes again when it is its turn.
+		if rest, err := l.Read(ctx, b.Next(), limit-len(b.Entries)); err == nil && rest.First == b.Next() {
+			b.Entries = append(b.Entries, rest.Entries...)
+		}
+	}
+	return l.begun.cut(b, limit), nil
+}
+
+// begun keeps what was decoded of the journal and not delivered yet: a commit
+// under load is many times as long as a delivery. A slot is for a reader or two.
+type begun struct {
+	mu    sync.Mutex
+	slots [2]Block
+	turn  int
+}
+
+// cut gives the first limit entries of b, and keeps the others.
+func (g *begun) cut(b Block, limit int) Block {
+	if len(b.Entries) <= limit {
+		return b
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.slots[g.turn] = Block{First: b.First + Seq(limit), Entries: b.Entries[limit:]}
+	g.turn = (g.turn + 1) % len(g.slots)
+	b.Entries = b.Entries[:limit:limit]
+	return b
+}
+
+// take gives what is kept from an entry on, and lets go of it.
+func (g *begun) take(from Seq) (Block, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.slots {
+		if b := g.slots[i]; b.First == from && len(b.Entries) > 0 {
+			g.slots[i] = Block{}
+			g.turn = i
+			return b, true
+		}
+	}
+	return Block{}, false
 }
 
 // more joins blocks of the tail, so that a consumer of many small commits has
@@ -146,7 +192,11 @@ func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, erro
 		case first != b.Next(): // a hole lies between
 			return b, nil
 		}
-		b.Entries = append(b.Entries, entries...)
+		if len(b.Entries) == 0 {
+			b.Entries = entries
+		} else {
+			b.Entries = append(b.Entries, entries...)
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return Block{}, explain(fmt.Errorf("reading the journal at %d: %w", from, err))

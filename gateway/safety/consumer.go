@@ -25,10 +25,6 @@ type Ledger interface {
 // Name is that of the consumer's cursor and of its checkpoint.
 const Name = "safety"
 
-// checkpointEvery is after how many entries the engine's state is written: what
-// a restart has to read of the journal.
-const checkpointEvery = 50_000
-
 // lookEvery is after how many entries the reporting intervals are looked at.
 const lookEvery = 2000
 
@@ -45,6 +41,7 @@ type Consumer struct {
 	pending  []ledger.Entry  // flags that are not committed yet
 	owed     bool            // a block was seen, and its commit failed: it comes again
 	since    int             // entries since the last checkpoint
+	blob     int             // bytes of the last checkpoint
 	coarse   map[string]bool // piles that were spoken of
 	unlooked int             // entries since that was looked at
 	counts   counts
@@ -79,7 +76,7 @@ func (c *Consumer) Consume(ctx context.Context, b ledger.Block) error {
 		}
 	}
 	c.owed = true
-	if err := c.commit(ctx, c.since >= checkpointEvery); err != nil {
+	if err := c.commit(ctx, c.since >= ledger.CheckpointAfter(c.blob)); err != nil {
 		return err
 	}
 	c.owed = false
@@ -162,7 +159,7 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 	}
 	c.pending = nil // the ledger shares it with its readers
 	if checkpoint {
-		c.since = 0
+		c.since, c.blob = 0, len(b.Checkpoints[Name].Blob)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func New(o Options) (*Consumer, error) {
 		o.Log = slog.Default()
 	}
 	h := newDoer(o.Timeout, o.Token)
-	lib := influxdb.DefaultOptions().SetUseGZip(true).SetPrecision(time.Nanosecond).SetApplicationName("pilewatch")
+	lib := influxdb.DefaultOptions().SetUseGZip(false).SetPrecision(time.Nanosecond).SetApplicationName("pilewatch")
 	lib.HTTPOptions().SetHTTPDoer(h)
 	client := influxdb.NewClientWithOptions(strings.TrimSuffix(o.URL, "/"), "", lib)
 	return &Consumer{

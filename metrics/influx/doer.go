@@ -1,25 +1,35 @@
 package influx
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
-// doer sends the library's requests. It adds the token, follows no redirect
-// (that would turn a write into a read of some page, and its 200 into a
-// success), and does not take somebody's web page for a success.
+// doer sends the library's requests. It compresses them (the library's own gzip
+// costs five times as much, more than all else that a point costs), adds the
+// token, follows no redirect (that would turn a write into a read of some page,
+// and its 200 into a success), and does not take somebody's web page for a
+// success. It is for one goroutine.
 type doer struct {
 	client *http.Client
 	token  func() (string, error)
+	zip    *gzip.Writer
 }
 
 func newDoer(timeout time.Duration, token func() (string, error)) *doer {
+	zip, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a good one
 	return &doer{
 		token: token,
+		zip:   zip,
 		client: &http.Client{
 			Timeout: timeout,
 			Transport: &http.Transport{
@@ -48,6 +58,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 			req.Header.Set("Authorization", "Token "+token)
 		}
 	}
+	if err := d.compress(req); err != nil {
+		return nil, err
+	}
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return nil, err
@@ -56,4 +69,23 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		resp.StatusCode = http.StatusMisdirectedRequest
 	}
 	return resp, nil
+}
+
+// compress puts the body's gzip in its place. The memory is the request's own:
+// the transport may still read it when a failed request has returned.
+func (d *doer) compress(req *http.Request) error {
+	if req.Body == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	d.zip.Reset(&b)
+	_, err := io.Copy(d.zip, req.Body)
+	if err = errors.Join(err, d.zip.Close(), req.Body.Close()); err != nil {
+		return fmt.Errorf("compressing a request: %w", err)
+	}
+	req.Header.Set("Content-Encoding", "gzip")
+	req.ContentLength = int64(b.Len())
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }
+	req.Body, err = req.GetBody()
+	return err
 }
