@@ -80,8 +80,8 @@ func newBatch() *Batch {
 
 // expect makes room for about as much as the batch before held.
 func (b *Batch) expect(before *Batch) {
-	b.Entries = make([]ledger.Entry, 0, len(before.Entries)+len(before.Entries)/4)
-	b.done = make([]func(error), 0, len(before.done)+len(before.done)/4)
+	b.Entries = make([]ledger.Entry, 0, len(before.Entries))
+	b.done = make([]func(error), 0, len(before.done))
 }
 
 // has reports whether the batch holds an entry with that key.

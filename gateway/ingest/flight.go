@@ -19,11 +19,11 @@ type flight struct {
 	freed           chan struct{} // has an element when there may be room again
 }
 
-// Bounds of what is under way from one broker: more than the ledger takes in a
-// second, and some tens of megabytes.
+// Bounds of what is under way from one broker: two commits, so that one fills while
+// the other is written, and some tens of megabytes.
 const (
-	flightMessages = 16 << 10
-	flightBytes    = 16 << 20
+	flightMessages = 8 << 10
+	flightBytes    = 8 << 20
 )
 
 func newFlight() *flight { return &flight{freed: make(chan struct{}, 1)} }

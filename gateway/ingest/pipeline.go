@@ -13,9 +13,9 @@ import (
 
 // Bounds of one commit.
 const (
-	maxMessages = 8 << 10
+	maxMessages = 4 << 10
 	maxBytes    = 4 << 20
-	maxEntries  = 32 << 10
+	maxEntries  = 16 << 10
 )
 
 // room is how many deliveries may wait: more than a subscriber lets be under way,
