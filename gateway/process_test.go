@@ -142,8 +142,8 @@ func (g *gateway) stop() {
 	}
 	select {
 	case <-g.done:
-	case <-time.After(20 * time.Second):
-		g.t.Fatalf("SIGTERM: still running\n%s", g.log)
+	case <-time.After(10 * time.Second):
+		g.t.Fatalf("SIGTERM: still running after 10 s\n%s", g.log)
 	}
 	if s := g.cmd.ProcessState; !s.Success() {
 		g.t.Fatalf("SIGTERM: %s\n%s", s, g.log)
@@ -200,7 +200,12 @@ func list[T any](g *gateway, path string) []T {
 // await waits for something of another process to come true, for a minute at most.
 func await(t testing.TB, what string, try func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	awaitUntil(t, time.Now().Add(time.Minute), what, try)
+}
+
+// awaitUntil is await with a deadline of its own.
+func awaitUntil(t testing.TB, deadline time.Time, what string, try func() error) {
+	t.Helper()
 	for {
 		err := try()
 		if err == nil {
