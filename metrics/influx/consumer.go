@@ -60,6 +60,7 @@ type Consumer struct {
 	http     *doer
 	batch    *batch
 	next     ledger.Seq // the first entry that is not in a batch yet
+	answered bool       // InfluxDB did, since Consume was called
 	settings session.Settings
 	refused  atomic.Uint64
 	badLines quiet
@@ -121,6 +122,21 @@ func (c *Consumer) Check(ctx context.Context) error {
 // runner: InfluxDB is away, busy or set up wrongly. Given the same block again
 // it goes on where it stopped.
 func (c *Consumer) Consume(ctx context.Context, b ledger.Block) error {
+	c.answered = false
+	err := c.consume(ctx, b)
+	if err != nil && c.answered {
+		return partly{err}
+	}
+	return err
+}
+
+// partly is a failure before which InfluxDB took something, or said what it does not take.
+type partly struct{ error }
+
+func (e partly) Unwrap() error { return e.error }
+func (partly) Progress() bool  { return true }
+
+func (c *Consumer) consume(ctx context.Context, b ledger.Block) error {
 	if err := c.begin(ctx, b.First); err != nil {
 		return err
 	}

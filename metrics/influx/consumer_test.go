@@ -118,19 +118,23 @@ func TestFailedBlockGoesOnWhereItStopped(t *testing.T) {
 	w := newWorld(t)
 	away := false
 	w.answer = func(rw http.ResponseWriter, _ *http.Request, _ []string) bool {
-		if away = len(w.sizes) == 2; away {
+		if away = len(w.sizes) == 2 || len(w.sizes) == 3; away {
 			rw.WriteHeader(http.StatusBadGateway)
 		}
 		return away
 	}
 	b := block(readings(12_000)...)
-	if err := w.Consume(t.Context(), b); err == nil {
-		t.Fatal("502 was no error")
+	var part interface{ Progress() bool }
+	if err := w.Consume(t.Context(), b); !errors.As(err, &part) || !part.Progress() {
+		t.Fatalf("502 after a request that was taken: %v", err)
+	}
+	if err := w.Consume(t.Context(), b); err == nil || errors.As(err, &part) {
+		t.Fatalf("502 at the first request: %v", err)
 	}
 	if err := w.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if want := []int{5000, 5000, 5000, 2000}; !slices.Equal(w.sizes, want) {
+	if want := []int{5000, 5000, 5000, 5000, 2000}; !slices.Equal(w.sizes, want) {
 		t.Errorf("requests of %v lines, want %v", w.sizes, want)
 	}
 	if len(w.stored()) != 12_000 || len(w.lines) != 12_000 {

@@ -20,6 +20,7 @@ func (c *Consumer) send(ctx context.Context) error {
 		began := time.Now()
 		bad, err := c.post(ctx, b.text(i, j))
 		quick := time.Since(began) < c.opts.Timeout/4
+		c.answered = c.answered || err == nil
 		switch {
 		case err != nil:
 			if isTimeout(err) {
