@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,15 +49,22 @@ func (s *site) publish(n int) {
 func (s *site) publishAhead(n int) {
 	s.t.Helper()
 	before := s.readings()
-	s.cmd.Process.Signal(syscall.SIGSTOP)
+	s.signal(syscall.SIGSTOP)
 	s.publish(n)
-	s.cmd.Process.Signal(syscall.SIGCONT)
+	s.signal(syscall.SIGCONT)
 	await(s.t, "the gateway to begin with them", func() error {
 		if s.readings() == before {
 			return fmt.Errorf("%v readings, as before", before)
 		}
 		return nil
 	})
+}
+
+func (s *site) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *site) readings() float64 {

@@ -75,8 +75,8 @@ func newFork(t testing.TB, to string) *fork {
 				continue
 			}
 			conns.add(in, out)
-			wg.Go(func() { io.Copy(in, out); in.Close() })
-			wg.Go(func() { io.Copy(out, in); out.Close() })
+			wg.Go(func() { _, _ = io.Copy(in, out); in.Close() })
+			wg.Go(func() { _, _ = io.Copy(out, in); out.Close() })
 		}
 	})
 	t.Cleanup(func() {

@@ -53,7 +53,7 @@ func TestADeadlineOfTheHandshakeDoesNotUndoTheBound(t *testing.T) {
 		defer theirs.Close()
 		c := &bounded{Conn: ours, limit: 10 * time.Second}
 		defer c.Close()
-		go io.CopyN(io.Discard, theirs, 1)
+		go func() { _, _ = io.CopyN(io.Discard, theirs, 1) }()
 		if _, err := c.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -107,14 +107,6 @@ func TestNewsOfALostConnectionThatComeLateChangeNothing(t *testing.T) {
 	s.lost(false, io.EOF)
 	if err := s.Connected(); !errors.Is(err, io.EOF) {
 		t.Errorf("no connection is open: %v", err)
-	}
-}
-
-// What a broker can't have waited for longer than it takes to notice.
-func TestTheBoundsOfWaitingAreLessThanHalfAMinute(t *testing.T) {
-	const looks = 5 * time.Second // how often paho looks, over a keepalive of 10 s; a quarter of it under that
-	if keepAlive+pingTimeout+2*looks >= 30*time.Second || maxReconnect+connectFor >= 30*time.Second {
-		t.Error("a connection may be missed for half a minute")
 	}
 }
 

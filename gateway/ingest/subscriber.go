@@ -33,7 +33,8 @@ type Subscriber struct {
 	now       func() devices.Millis
 	log       *slog.Logger
 	overflow  func()
-	connected atomic.Pointer[error] // nil pointer: connected
+	open      mqtt.OpenConnectionFunc // a test has its own
+	connected atomic.Pointer[error]   // nil pointer: connected
 }
 
 var errNotYet = errors.New("not connected to the broker yet")
@@ -41,7 +42,7 @@ var errNotYet = errors.New("not connected to the broker yet")
 // NewSubscriber makes the source; overflow is called for each message of QoS 0
 // that found no room.
 func NewSubscriber(cfg SubscriberConfig, sink Sink, now func() devices.Millis, overflow func(), log *slog.Logger) *Subscriber {
-	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow}
+	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow, open: open}
 	s.state(errNotYet)
 	return s
 }
@@ -70,7 +71,7 @@ const (
 	keepAlive      = 10 * time.Second
 	pingTimeout    = 5 * time.Second
 	connectFor     = 10 * time.Second
-	writeFor       = 10 * time.Second
+	writeFor       = 5 * time.Second // in which a stop may have to wait
 	connectRetry   = 2 * time.Second // until the first connection
 	maxReconnect   = 10 * time.Second
 	subscribeFor   = 10 * time.Second
@@ -93,7 +94,7 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 		SetProtocolVersion(mqtt311).SetConnectRetry(true).SetConnectRetryInterval(connectRetry).
 		SetAutoReconnect(true).SetMaxReconnectInterval(maxReconnect).
 		SetKeepAlive(keepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectFor).SetWriteTimeout(writeFor).
-		SetCustomOpenConnectionFn(open).
+		SetCustomOpenConnectionFn(s.open).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			if ctx.Err() == nil { // else it stays unacknowledged, and the broker keeps it
 				s.handle(ctx, m)
