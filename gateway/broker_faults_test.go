@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -85,6 +86,7 @@ func (s *site) back(since time.Time) {
 		}
 		return nil
 	})
+	s.t.Logf("back after %v", time.Since(since).Round(time.Millisecond))
 }
 
 // noticed waits until the gateway says that it hears nothing.
@@ -105,10 +107,30 @@ func (s *site) whole(t *testing.T) {
 	checkSessions(t, s.gateway, s.load.charges)
 	checkInflux(t, s.influx, s.load.charges, s.load.readings)
 	s.stop()
+	s.nothingComesAgain(t)
 	out := must(t, "verify", "--config", s.cfg)
 	if want := fmt.Sprintf("%d sessions derived again, 0 differences", len(s.load.charges)); !strings.Contains(out, want) {
 		t.Errorf("verify: %s", out)
 	}
+}
+
+// nothingComesAgain wants that the broker has an acknowledgement of all: to a
+// gateway that starts again it gives what is new, and nothing before it.
+func (s *site) nothingComesAgain(t *testing.T) {
+	g := start(t, s.http, "run", "--config", s.cfg)
+	last := s.load.messages[len(s.load.messages)-1]
+	publishAll(t, s.mosquitto.URL, []portReport{{topic: last.topic, payload: `{"ts":"2026-11-23T00:00:00Z","ports":[{"port":1,"state":"idle","w":0}]}`}})
+	received := func() float64 { return metric(t, g, "pilewatch_messages_received_total", "") }
+	await(t, "a message", func() error {
+		if received() == 0 {
+			return errors.New("none yet")
+		}
+		return nil
+	})
+	if n := received(); n != 1 {
+		t.Errorf("%v messages came again", n-1)
+	}
+	g.stop()
 }
 
 // TestTheBrokerRestartingLosesNothing stops the broker while the gateway is in
@@ -162,7 +184,7 @@ func TestANetworkThatDropsLosesNothing(t *testing.T) {
 	s.noticed()
 	await(t, "an attempt in vain", func() error {
 		if !strings.Contains(s.log.String(), "no connection to the broker") {
-			return fmt.Errorf("the log does not have one")
+			return errors.New("the log does not have one")
 		}
 		return nil
 	})
