@@ -107,6 +107,7 @@ func start(t testing.TB, http string, args ...string) *gateway {
 	g := &gateway{t: t, http: http, log: &lockedBuffer{}, done: make(chan struct{})}
 	g.cmd = exec.Command(binary(t), args...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
+	g.cmd.Env = append(os.Environ(), "GOGC=100") // a test counts on it
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -146,8 +147,8 @@ func (g *gateway) stop() {
 	}
 	select {
 	case <-g.done:
-	case <-time.After(20 * time.Second):
-		g.t.Fatalf("SIGTERM: still running\n%s", g.log)
+	case <-time.After(10 * time.Second):
+		g.t.Fatalf("SIGTERM: still running after 10 s\n%s", g.log)
 	}
 	if s := g.cmd.ProcessState; !s.Success() {
 		g.t.Fatalf("SIGTERM: %s\n%s", s, g.log)
@@ -204,7 +205,12 @@ func list[T any](g *gateway, path string) []T {
 // await waits for something of another process to come true, for a minute at most.
 func await(t testing.TB, what string, try func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	awaitUntil(t, time.Now().Add(time.Minute), what, try)
+}
+
+// awaitUntil is await with a deadline of its own.
+func awaitUntil(t testing.TB, deadline time.Time, what string, try func() error) {
+	t.Helper()
 	for {
 		err := try()
 		if err == nil {

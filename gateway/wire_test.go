@@ -29,21 +29,21 @@ import (
 // run a bare paho subscriber that only counts: what counts is the ratio of the two.
 // deploy/bench runs them.
 
-// load is a number of PUBLISH packets of QoS 1, ready for the wire.
-type load struct {
+// wireLoad is a number of PUBLISH packets of QoS 1, ready for the wire.
+type wireLoad struct {
 	wire     []byte
 	ends     []int // of each packet in wire
 	readings int
 }
 
 // simulated gives the messages of piles that all charge, numbered for one connection.
-func simulated(b testing.TB, piles, ports, messages int) load {
+func simulated(b testing.TB, piles, ports, messages int) wireLoad {
 	b.Helper()
 	e, err := sim.New(sim.Config{Scenario: "steady", Piles: piles, Ports: ports, Seed: 1, Interval: 30 * time.Second, From: time.Now().Add(-24 * time.Hour)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	var l load
+	var l wireLoad
 	for m := range e.All() {
 		if !strings.HasSuffix(m.Topic, "/telemetry") {
 			continue
@@ -87,7 +87,7 @@ func dialRaw(b testing.TB, addr, id string) net.Conn {
 
 // publish sends a load with at most window messages waiting for their PUBACK, and
 // returns when the last has it.
-func (l load) publish(b testing.TB, addr, id string, window int) {
+func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 	b.Helper()
 	c := dialRaw(b, addr, id)
 	defer c.Close()
@@ -195,7 +195,7 @@ func (m measured) cpuPerMillion(messages int) float64 {
 	return m.cpu.Seconds() / float64(messages) * 1e6
 }
 
-func runBare(b *testing.B, l load) measured {
+func runBare(b *testing.B, l wireLoad) measured {
 	b.Helper()
 	mosquitto := realserver.Mosquitto(b, realserver.MosquittoOptions{Memory: true})
 	defer mosquitto.Stop()
@@ -237,7 +237,7 @@ func sinkOfNothing(b testing.TB) string {
 	return s.URL
 }
 
-// deliver waits until the gateway has committed and delivered a load, and gives
+// deliver waits until the gateway has committed and delivered a wireLoad, and gives
 // when it had committed it.
 func (g *gateway) deliver(b testing.TB, readings int) (committed time.Time) {
 	b.Helper()
@@ -258,7 +258,7 @@ func (g *gateway) deliver(b testing.TB, readings int) (committed time.Time) {
 }
 
 // runGateway measures the gateway with all that it does: fold, rules, InfluxDB.
-func runGateway(b *testing.B, l load, influx string) measured {
+func runGateway(b *testing.B, l wireLoad, influx string) measured {
 	b.Helper()
 	mosquitto := realserver.Mosquitto(b, realserver.MosquittoOptions{Memory: true})
 	defer mosquitto.Stop()
@@ -274,7 +274,7 @@ func runGateway(b *testing.B, l load, influx string) measured {
 }
 
 // tell gives the medians of runs in pairs.
-func tell(b *testing.B, l load, ours, bare []measured) {
+func tell(b *testing.B, l wireLoad, ours, bare []measured) {
 	median := func(of func(i int) float64) float64 {
 		vs := make([]float64, len(ours))
 		for i := range vs {
@@ -329,7 +329,7 @@ func BenchmarkEmbedded(b *testing.B) {
 	}
 }
 
-func runEmbedded(b *testing.B, l load, piles int, influx string) measured {
+func runEmbedded(b *testing.B, l wireLoad, piles int, influx string) measured {
 	b.Helper()
 	dir, addr, broker := b.TempDir(), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b)), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b))
 	conf := write(b, dir, "pilewatch.yaml", fmt.Sprintf("mqtt: {listen: %q}\nhttp: {listen: %q}\ndata_dir: %q\ninfluxdb: {url: %q, bucket: pilewatch}\n",
@@ -349,8 +349,8 @@ func runEmbedded(b *testing.B, l load, piles int, influx string) measured {
 }
 
 // dealt gives each of n piles, who take turns in l, its own messages.
-func (l load) dealt(n int) []load {
-	parts := make([]load, n)
+func (l wireLoad) dealt(n int) []wireLoad {
+	parts := make([]wireLoad, n)
 	from := 0
 	for i, end := range l.ends {
 		p := &parts[i%n]

@@ -41,7 +41,7 @@ func (a *App) consumers() ([]feed.Consumer, error) {
 		return cs, nil
 	}
 	o := influxOptions(a.cfg)
-	o.Settings, o.Sessions, o.Rejects, o.Log = a.settings, a.ledger, a.ledger, a.log
+	o.Settings, o.Sessions, o.Rejects, o.Log = a.ledger.SettingsAt, a.ledger, a.ledger, a.log
 	c, err := influx.New(o)
 	if err != nil {
 		return nil, Usage(err)

@@ -119,9 +119,10 @@ func (r *Runner) Stats() Stats {
 // Run delivers until ctx is done or the journal is closed, writes the cursor and
 // returns. What fails is tried again for ever: after 1 to 2 s, then about twice
 // as long each time, up to 5 min; an error with RetryAfter() time.Duration sets
-// the wait itself, up to an hour. The log has the first failure, the recovery
-// and, in between, a line a minute at most; an error with Hint() string, which
-// says what a person must do, is logged as an error and not as a warning.
+// the wait itself, up to an hour; one with Progress() bool, which says that a
+// part was taken, begins with 1 to 2 s again. The log has the first failure, the
+// recovery and, in between, a line a minute at most; an error with Hint() string,
+// which says what a person must do, is logged as an error and not as a warning.
 func (r *Runner) Run(ctx context.Context) {
 	if !r.retry(ctx, r.load) {
 		return
@@ -144,6 +145,9 @@ func (r *Runner) retry(ctx context.Context, try func(context.Context) error) boo
 			return true
 		}
 		r.update(func(s *Stats) { s.LastError = err.Error() })
+		if progressed(err) {
+			n = 0
+		}
 		wait := waitAfter(err, n)
 		r.outage.failed(err, wait, r.Stats().Backlog)
 		if !Sleep(ctx, wait) {

@@ -31,6 +31,12 @@ func waitAfter(err error, n int) time.Duration {
 	return d + rand.N(d)
 }
 
+// progressed reports whether a part was taken before it failed.
+func progressed(err error) bool {
+	var e interface{ Progress() bool }
+	return errors.As(err, &e) && e.Progress()
+}
+
 // Sleep waits; false when ctx ended first.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {

@@ -35,6 +35,30 @@ func TestWaitGrowsFromOneSecondToFiveMinutes(t *testing.T) {
 	})
 }
 
+type partError struct{ progress bool }
+
+func (partError) Error() string    { return "not all" }
+func (e partError) Progress() bool { return e.progress }
+
+func TestWaitBeginsAnewAfterProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		c := &reader{name: "c", fail: func(n int) error { return fmt.Errorf("writing: %w", partError{n%2 == 1 && n < 20}) }}
+		_, stop := start(t, j, c, Options{})
+		j.add(1)
+		time.Sleep(time.Hour)
+		stop()
+		for i := 1; i < 20; i++ { // every other attempt gets on
+			if wait := c.attempts[i].Sub(c.attempts[i-1]); wait > 4*time.Second {
+				t.Errorf("wait %d is %v, although something was taken", i, wait)
+			}
+		}
+		if last := len(c.attempts) - 1; c.attempts[last].Sub(c.attempts[last-1]) < 2*time.Minute {
+			t.Error("without progress the waits do not grow")
+		}
+	})
+}
+
 type askError struct{ d time.Duration }
 
 func (askError) Error() string               { return "come later" }

@@ -37,9 +37,8 @@ type Conn struct {
 
 // Bounds of what waits to be written.
 const (
-	maxOut     = 64 << 10         // over which Write waits
-	writeFor   = 10 * time.Second // how long the peer may take nothing
-	flushClose = time.Second      // how long the last bytes may take at Close
+	maxOut     = 64 << 10    // over which Write waits
+	flushClose = time.Second // how long the last bytes may take at Close
 )
 
 // NewConn gathers what is written to c. It reads from in, which reads from c.

@@ -413,6 +413,48 @@ func TestStoppingWithAFullDiskEndsInTimeAndGivesBack(t *testing.T) {
 	})
 }
 
+// A repetition of what waits for a commit is on disk when that is: where the
+// commit is given up, so is the repetition.
+func TestARepetitionOfWhatWasNotKeptIsNotAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fragile{full: true}
+		p := NewPipeline(batcher(t, f), f, func() devices.Millis { return devices.MillisOf(t0) }, func(Tally) {}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := p.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		acked, refused := 0, 0
+		deliver := func(d Delivery) {
+			d.Done = func(err error) {
+				if err == nil {
+					acked++
+				} else {
+					refused++
+				}
+			}
+			if !p.Put(d) {
+				t.Fatal("no room")
+			}
+		}
+		first := charge(1)[0]
+		deliver(first)
+		synctest.Wait() // its commit fails, and is tried again
+		const again = maxMessages + 1000
+		for range again {
+			deliver(first)
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		if acked != 0 || refused != 1+again {
+			t.Errorf("%d acknowledged, %d given back", acked, refused)
+		}
+	})
+}
+
 func BenchmarkPipeline(b *testing.B) {
 	for _, ports := range []int{1, 12} {
 		b.Run(fmt.Sprintf("%d_ports", ports), func(b *testing.B) {

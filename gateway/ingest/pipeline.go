@@ -252,7 +252,7 @@ func (p *Pipeline) commit(ctx context.Context, b *Batch) {
 
 func (p *Pipeline) append(ctx context.Context, b *Batch) error {
 	if len(b.Entries) == 0 && len(b.Rejects) == 0 && len(b.Checkpoints) == 0 {
-		return nil // repetitions alone: what they say is on disk
+		return ctx.Err() // repetitions alone: what they say is on disk, unless the commit before was given up
 	}
 	_, err := p.ledger.Append(ctx, &b.Batch)
 	return err

@@ -37,7 +37,8 @@ type Subscriber struct {
 	log       *slog.Logger
 	overflow  func()
 	flight    *flight
-	connected atomic.Pointer[error] // nil pointer: connected
+	open      mqtt.OpenConnectionFunc // a test has its own
+	connected atomic.Pointer[error]   // nil pointer: connected
 }
 
 var errNotYet = errors.New("not connected to the broker yet")
@@ -45,7 +46,7 @@ var errNotYet = errors.New("not connected to the broker yet")
 // NewSubscriber makes the source; overflow is called for each message of QoS 0
 // that found no room.
 func NewSubscriber(cfg SubscriberConfig, sink Sink, now func() devices.Millis, overflow func(), log *slog.Logger) *Subscriber {
-	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow, flight: newFlight()}
+	s := &Subscriber{cfg: cfg, sink: sink, now: now, log: log, overflow: overflow, flight: newFlight(), open: dial}
 	s.state(errNotYet)
 	return s
 }
@@ -66,9 +67,17 @@ func (s *Subscriber) Connected() error {
 	return nil
 }
 
-// Bounds of waiting, for the broker and for words with it.
+// Bounds of waiting, for the broker and for words with it. A connection that
+// died without a word is noticed after keepAlive + pingTimeout and the 5 s in
+// which paho looks at both, a broker that is back after maxReconnect +
+// connectFor: either is less than 30 s.
 const (
-	maxReconnect   = 15 * time.Second
+	keepAlive      = 10 * time.Second
+	pingTimeout    = 5 * time.Second
+	connectFor     = 10 * time.Second
+	writeFor       = 5 * time.Second // in which a stop may have to wait
+	connectRetry   = 2 * time.Second // until the first connection
+	maxReconnect   = 10 * time.Second
 	subscribeFor   = 10 * time.Second
 	subscribeAgain = 5 * time.Second
 	disconnectMs   = 250
@@ -86,13 +95,13 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 	o := mqtt.NewClientOptions().AddBroker(s.cfg.Broker).
 		SetClientID(s.cfg.ClientID).SetUsername(s.cfg.Username).SetCleanSession(false).
 		SetAutoAckDisabled(true).SetOrderMatters(true).
-		SetProtocolVersion(mqtt311).SetConnectRetry(true).SetConnectRetryInterval(2 * time.Second).
+		SetProtocolVersion(mqtt311).SetConnectRetry(true).SetConnectRetryInterval(connectRetry).
 		SetAutoReconnect(true).SetMaxReconnectInterval(maxReconnect).
-		SetKeepAlive(15 * time.Second).SetPingTimeout(5 * time.Second).SetConnectTimeout(10 * time.Second).SetWriteTimeout(10 * time.Second).
-		SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) { return s.open(ctx, u, o) }).
+		SetKeepAlive(keepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectFor).SetWriteTimeout(writeFor).
+		SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) { return s.connect(ctx, u, o) }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			if ctx.Err() == nil { // else it stays unacknowledged, and the broker keeps it
-				s.handle(m)
+				s.handle(ctx, m)
 			}
 		})
 	if s.cfg.TLS != nil {
@@ -107,8 +116,8 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 			return s.cfg.Username, pw
 		})
 	}
-	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
-		s.state(fmt.Errorf("connection lost: %w", err))
+	o.SetConnectionLostHandler(func(c mqtt.Client, err error) {
+		s.lost(c.IsConnectionOpen(), err)
 		s.log.Warn("the connection to the broker is lost; connecting again", "broker", s.cfg.Broker, "error", err)
 	})
 	o.SetConnectionNotificationHandler(func(_ mqtt.Client, n mqtt.ConnectionNotification) {
@@ -130,16 +139,24 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 // readAhead is how much of the broker's messages is read at once.
 const readAhead = 64 << 10
 
-// open connects, once the ledger has room for what the broker will send.
-func (s *Subscriber) open(ctx context.Context, u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+// connect opens a connection once the ledger has room for what the broker will send.
+func (s *Subscriber) connect(ctx context.Context, u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
 	if err := s.flight.wait(ctx); err != nil {
 		return nil, err
 	}
-	c, err := dial(u, o)
+	c, err := s.open(u, o)
 	if err != nil {
 		return nil, err
 	}
 	return NewConn(c, bufio.NewReaderSize(gate{s.flight, c}, readAhead)), nil
+}
+
+// lost notes the end of a connection. paho tells of it beside its work on the
+// next one, which may be open by then, and is not lost.
+func (s *Subscriber) lost(open bool, err error) {
+	if !open {
+		s.state(fmt.Errorf("connection lost: %w", err))
+	}
 }
 
 // subscribe asks for the topics at each connection, for the broker may have
@@ -187,8 +204,12 @@ func granted(answer map[string]byte, user string) error {
 	return errors.Join(errs...)
 }
 
-// handle passes a message on. It never blocks: a handler that does ends the connection.
-func (s *Subscriber) handle(m mqtt.Message) {
+// handle passes a message on. It does not block, for a handler that does ends
+// the connection; but for a message of QoS 1 that finds no room. That takes a
+// reconnection while the pipeline is full: the broker sends again what waits in
+// it. To leave such a message out would keep it at the broker until the next
+// reconnection, to wait is only slow.
+func (s *Subscriber) handle(ctx context.Context, m mqtt.Message) {
 	d := Delivery{Input: devices.Input{Topic: m.Topic(), Payload: m.Payload(), Received: s.now(), Retained: m.Retained()}}
 	n := len(d.Payload)
 	s.flight.add(n)
@@ -198,8 +219,12 @@ func (s *Subscriber) handle(m mqtt.Message) {
 		}
 		s.flight.land(n)
 	}
-	if !s.sink.Put(d) {
+	switch {
+	case s.sink.Put(d):
+	case m.Qos() == 0:
 		s.flight.land(n)
 		s.overflow()
+	default:
+		_ = s.sink.Submit(ctx, d) // it fails when the gateway stops: the broker keeps the message
 	}
 }

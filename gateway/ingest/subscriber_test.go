@@ -56,6 +56,13 @@ func listen(t *testing.T, cfg SubscriberConfig, h *holder) (s *Subscriber, stop 
 	t.Helper()
 	cfg.ClientID, cfg.Filters = "gateway", []string{"pilewatch/v1/+/+/#"}
 	s = NewSubscriber(cfg, h, func() devices.Millis { return devices.MillisOf(t0) }, func() { t.Error("overflow") }, slog.New(slog.DiscardHandler))
+	stop = run(t, s)
+	t.Cleanup(stop)
+	return s, stop
+}
+
+// run runs a subscriber until the returned function is called.
+func run(t *testing.T, s *Subscriber) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	drained := make(chan struct{})
 	var wg sync.WaitGroup
@@ -64,13 +71,11 @@ func listen(t *testing.T, cfg SubscriberConfig, h *holder) (s *Subscriber, stop 
 			t.Error(err)
 		}
 	})
-	stop = sync.OnceFunc(func() {
+	return sync.OnceFunc(func() {
 		cancel()
 		close(drained)
 		wg.Wait()
 	})
-	t.Cleanup(stop)
-	return s, stop
 }
 
 // until waits for something that another process does, for half a minute at most.

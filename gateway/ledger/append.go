@@ -250,14 +250,28 @@ func (l *Ledger) Advance(ctx context.Context, name string, to Seq) error {
 	return err
 }
 
-// SaveSinkReject keeps a line that a sink refused for good.
-func (l *Ledger) SaveSinkReject(ctx context.Context, sink, line, reason string) error {
+// SaveSinkRejects keeps lines that a sink refused for good, all or none.
+func (l *Ledger) SaveSinkRejects(ctx context.Context, sink, reason string, lines []string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.write.ExecContext(ctx, "INSERT INTO sink_reject (sink, line, reason) VALUES (?, ?, ?)", sink, line, reason); err != nil {
-		return fmt.Errorf("keeping a line that %s refused: %w", sink, err)
+	if err := l.putSinkRejects(ctx, sink, reason, lines); err != nil {
+		return fmt.Errorf("keeping what %s refused: %w", sink, err)
 	}
 	return nil
+}
+
+func (l *Ledger) putSinkRejects(ctx context.Context, sink, reason string, lines []string) error {
+	tx, err := l.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it says so
+	for _, line := range lines {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO sink_reject (sink, line, reason) VALUES (?, ?, ?)", sink, line, reason); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 func (l *Ledger) putCheckpoint(ctx context.Context, tx *sql.Tx, name string, c Checkpoint) error {

@@ -473,7 +473,7 @@ func TestRefusedLinesAreBounded(t *testing.T) {
 		INSERT INTO sink_reject (sink, line, reason) SELECT 'influxdb', 'line ' || i, 'conflict' FROM n`); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.SaveSinkReject(t.Context(), "influxdb", "the newest", "conflict"); err != nil {
+	if err := l.SaveSinkRejects(t.Context(), "influxdb", "conflict", []string{"the newest but one", "the newest"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.Prune(t.Context(), t0, t0, nil); err != nil {

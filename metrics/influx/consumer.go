@@ -28,7 +28,8 @@ type Sessions interface {
 
 // Rejects keeps the lines that InfluxDB refused for good.
 type Rejects interface {
-	SaveSinkReject(ctx context.Context, sink, line, reason string) error
+	// SaveSinkRejects keeps all of the lines, or none.
+	SaveSinkRejects(ctx context.Context, sink, reason string, lines []string) error
 }
 
 // Options say where to write, and what is needed for it.
@@ -38,10 +39,12 @@ type Options struct {
 	Bucket string // InfluxDB 1.8: database, or database/retention-policy
 	// Token is asked at each request, so that a new one in its file needs no
 	// restart. InfluxDB 1.8: "user:password". nil, or "", for none.
-	Token    func() (string, error)
-	Timeout  time.Duration    // of one request; 0: 30 s
-	Estate   string           // a tag of every point
-	Settings session.Settings // those in force at the consumer's cursor
+	Token   func() (string, error)
+	Timeout time.Duration // of one request; 0: 30 s
+	Estate  string        // a tag of every point
+	// Settings gives those that were in force before an entry: what waited keeps
+	// the building that it had, whatever the registry says by now. nil for none.
+	Settings func(ctx context.Context, at ledger.Seq) (session.Settings, error)
 	Sessions Sessions
 	Rejects  Rejects
 	Log      *slog.Logger
@@ -57,6 +60,7 @@ type Consumer struct {
 	http     *doer
 	batch    *batch
 	next     ledger.Seq // the first entry that is not in a batch yet
+	answered bool       // InfluxDB did, since Consume was called
 	settings session.Settings
 	refused  atomic.Uint64
 	badLines quiet
@@ -81,11 +85,11 @@ func New(o Options) (*Consumer, error) {
 	}
 	h := newDoer(o.Timeout, o.Token)
 	lib := influxdb.DefaultOptions().SetUseGZip(false).SetPrecision(time.Nanosecond).SetApplicationName("pilewatch")
-	lib.HTTPOptions().SetHTTPDoer(h)
+	lib.HTTPOptions().SetHTTPDoer(brief{h})
 	client := influxdb.NewClientWithOptions(strings.TrimSuffix(o.URL, "/"), "", lib)
 	return &Consumer{
 		opts: o, log: o.Log.With("sink", Name), address: u.Redacted(), client: client, write: client.WriteAPIBlocking(o.Org, o.Bucket), http: h,
-		batch: newBatch(o.Estate), settings: o.Settings,
+		batch:    newBatch(o.Estate),
 		badLines: quiet{most: 3}, tooOld: quiet{most: 1},
 	}, nil
 }
@@ -118,6 +122,24 @@ func (c *Consumer) Check(ctx context.Context) error {
 // runner: InfluxDB is away, busy or set up wrongly. Given the same block again
 // it goes on where it stopped.
 func (c *Consumer) Consume(ctx context.Context, b ledger.Block) error {
+	c.answered = false
+	err := c.consume(ctx, b)
+	if err != nil && c.answered {
+		return partly{err}
+	}
+	return err
+}
+
+// partly is a failure before which InfluxDB took something, or said what it does not take.
+type partly struct{ error }
+
+func (e partly) Unwrap() error { return e.error }
+func (partly) Progress() bool  { return true }
+
+func (c *Consumer) consume(ctx context.Context, b ledger.Block) error {
+	if err := c.begin(ctx, b.First); err != nil {
+		return err
+	}
 	c.next = max(c.next, b.First)
 	for ; c.next < b.Next(); c.next++ {
 		if c.batch.full() {
@@ -132,6 +154,19 @@ func (c *Consumer) Consume(ctx context.Context, b ledger.Block) error {
 	return c.send(ctx)
 }
 
+// begin fetches what the first block stands on.
+func (c *Consumer) begin(ctx context.Context, at ledger.Seq) error {
+	if c.next > 0 || c.opts.Settings == nil {
+		return nil
+	}
+	s, err := c.opts.Settings(ctx, at)
+	if err != nil {
+		return fmt.Errorf("the settings of the time of entry %d: %w", at, err)
+	}
+	c.settings = s
+	return nil
+}
+
 // add puts an entry's point into the batch. What can't be written as line
 // protocol is refused here; other errors are the ledger's.
 func (c *Consumer) add(ctx context.Context, seq ledger.Seq, e *ledger.Entry) error {
@@ -141,11 +176,11 @@ func (c *Consumer) add(ctx context.Context, seq ledger.Seq, e *ledger.Entry) err
 	}
 	if e.Kind == ledger.KindFlag && !e.Cleared && e.Flag.Rose != "" {
 		if bad := c.batch.add(func(enc *encoder) { enc.flagLeft(e.Flag) }); bad != nil {
-			return c.keep(ctx, describe(seq, e), fmt.Errorf("%w: %w", errNoLine, bad).Error())
+			return c.keep(ctx, fmt.Errorf("%w: %w", errNoLine, bad).Error(), describe(seq, e))
 		}
 	}
 	if bad := c.batch.add(write); bad != nil {
-		return c.keep(ctx, describe(seq, e), fmt.Errorf("%w: %w", errNoLine, bad).Error())
+		return c.keep(ctx, fmt.Errorf("%w: %w", errNoLine, bad).Error(), describe(seq, e))
 	}
 	return nil
 }

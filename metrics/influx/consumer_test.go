@@ -1,6 +1,7 @@
 package influx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -84,23 +85,56 @@ func TestBuildingIsThatOfTheSettingsInForce(t *testing.T) {
 	}
 }
 
+// A gateway that was started with another registry writes what waited as it was.
+func TestWhatWaitedHasTheBuildingOfItsTime(t *testing.T) {
+	var asked []ledger.Seq
+	unread := errors.New("disk I/O error")
+	w := newWorld(t, func(o *Options) {
+		o.Settings = func(_ context.Context, at ledger.Seq) (session.Settings, error) {
+			asked = append(asked, at)
+			return session.Settings{Piles: map[string]session.Pile{"p1": {Building: "1"}}}, unread
+		}
+	})
+	e := readings(3)
+	b := ledger.Block{First: 7, Entries: []ledger.Entry{e[0], {Kind: ledger.KindSettings, Settings: &session.Settings{}}, e[1]}}
+	if err := w.Consume(t.Context(), b); !errors.Is(err, unread) || len(w.lines) != 0 {
+		t.Fatalf("settings that can't be read: %v, %d lines", err, len(w.lines))
+	}
+	unread = nil
+	for _, b := range []ledger.Block{b, {First: 10, Entries: e[2:]}} {
+		if err := w.Consume(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{lineOf(0), strings.Replace(lineOf(1), "building=1,", "", 1), strings.Replace(lineOf(2), "building=1,", "", 1)}; !slices.Equal(w.lines, want) {
+		t.Errorf("got %q", w.lines)
+	}
+	if want := []ledger.Seq{7, 7}; !slices.Equal(asked, want) {
+		t.Errorf("asked for the settings at %v, want %v", asked, want)
+	}
+}
+
 func TestFailedBlockGoesOnWhereItStopped(t *testing.T) {
 	w := newWorld(t)
 	away := false
 	w.answer = func(rw http.ResponseWriter, _ *http.Request, _ []string) bool {
-		if away = len(w.sizes) == 2; away {
+		if away = len(w.sizes) == 2 || len(w.sizes) == 3; away {
 			rw.WriteHeader(http.StatusBadGateway)
 		}
 		return away
 	}
 	b := block(readings(12_000)...)
-	if err := w.Consume(t.Context(), b); err == nil {
-		t.Fatal("502 was no error")
+	var part interface{ Progress() bool }
+	if err := w.Consume(t.Context(), b); !errors.As(err, &part) || !part.Progress() {
+		t.Fatalf("502 after a request that was taken: %v", err)
+	}
+	if err := w.Consume(t.Context(), b); err == nil || errors.As(err, &part) {
+		t.Fatalf("502 at the first request: %v", err)
 	}
 	if err := w.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if want := []int{5000, 5000, 5000, 2000}; !slices.Equal(w.sizes, want) {
+	if want := []int{5000, 5000, 5000, 5000, 2000}; !slices.Equal(w.sizes, want) {
 		t.Errorf("requests of %v lines, want %v", w.sizes, want)
 	}
 	if len(w.stored()) != 12_000 || len(w.lines) != 12_000 {
@@ -264,7 +298,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 
 func TestOptionsAreNotChanged(t *testing.T) {
 	pile := map[string]session.Pile{"p1": {Building: "1"}}
-	w := newWorld(t, func(o *Options) { o.Settings.Piles = pile })
+	w := newWorld(t, func(o *Options) { o.Settings = settings(pile) })
 	_ = w.Consume(t.Context(), block(ledger.Entry{Kind: ledger.KindSettings, Settings: &session.Settings{}}))
 	if !reflect.DeepEqual(pile, map[string]session.Pile{"p1": {Building: "1"}}) {
 		t.Error("the settings passed in were changed")

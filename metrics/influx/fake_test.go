@@ -148,6 +148,7 @@ type reject struct{ sink, line, reason string }
 type book struct {
 	sessions map[string]session.Session
 	rejects  []reject
+	saves    int // how often some were kept
 	broken   error
 }
 
@@ -162,12 +163,21 @@ func (b *book) Session(_ context.Context, id string) (session.Session, error) {
 	return s, nil
 }
 
-func (b *book) SaveSinkReject(_ context.Context, sink, line, reason string) error {
+func (b *book) SaveSinkRejects(_ context.Context, sink, reason string, lines []string) error {
 	if b.broken != nil {
 		return b.broken
 	}
-	b.rejects = append(b.rejects, reject{sink, line, reason})
+	for _, line := range lines {
+		b.rejects = append(b.rejects, reject{sink, line, reason})
+	}
+	b.saves++
 	return nil
+}
+
+func settings(piles map[string]session.Pile) func(context.Context, ledger.Seq) (session.Settings, error) {
+	return func(context.Context, ledger.Seq) (session.Settings, error) {
+		return session.Settings{Piles: piles}, nil
+	}
 }
 
 // world is a consumer with all that is around it.
@@ -183,10 +193,8 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	w := &world{server: newServer(t), book: &book{}, log: &bytes.Buffer{}}
 	o := Options{
 		URL: w.URL, Org: "fuxing", Bucket: "pilewatch", Estate: "fuxing",
-		Token: func() (string, error) { return "s3cret", nil },
-		Settings: session.Settings{Piles: map[string]session.Pile{
-			"p1": {Building: "1"},
-		}},
+		Token:    func() (string, error) { return "s3cret", nil },
+		Settings: settings(map[string]session.Pile{"p1": {Building: "1"}}),
 		Sessions: w.book, Rejects: w.book,
 		Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	}

@@ -3,6 +3,7 @@ package influx
 import (
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -36,10 +37,30 @@ func (e *setupError) RetryAfter() time.Duration { return time.Minute }
 type busyError struct {
 	error
 	after time.Duration
+	slow  bool // it, or a proxy before it, gave up waiting
 }
 
 func (e *busyError) Unwrap() error             { return e.error }
+func (e *busyError) Timeout() bool             { return e.slow }
 func (e *busyError) RetryAfter() time.Duration { return e.after }
+
+// maxAnswer is how much of an answer is read. InfluxDB's refusals are a few kB;
+// the library reads, and keeps, all that is sent.
+const maxAnswer = 256 << 10
+
+// brief cuts answers short.
+type brief struct{ *doer }
+
+func (b brief) Do(req *http.Request) (*http.Response, error) {
+	resp, err := b.doer.Do(req)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	}
+	return resp, err
+}
 
 // judge tells what a failed write means: lines that are bad for ever (a
 // refusal), or a state of the server, of the way to it or of the configuration
@@ -58,7 +79,7 @@ func (c *Consumer) judge(err error) (*refusal, error) {
 	case !passing(e.StatusCode) || strings.Contains(why, "retention policy not found"):
 		return nil, &setupError{failed, c.hint(e)}
 	}
-	return nil, &busyError{failed, retryAfter(e)}
+	return nil, &busyError{failed, retryAfter(e), e.StatusCode == http.StatusRequestTimeout || e.StatusCode == http.StatusGatewayTimeout}
 }
 
 func (c *Consumer) failure(status int, why string) error {

@@ -22,7 +22,7 @@ func realConsumer(t *testing.T, url, bucket, token string) (*Consumer, *book, *b
 	b, log := &book{}, &bytes.Buffer{}
 	c, err := New(Options{
 		URL: url, Org: "passed over", Bucket: bucket, Estate: "fuxing", Token: func() (string, error) { return token, nil },
-		Settings: session.Settings{Piles: map[string]session.Pile{"p1": {Building: "3"}}},
+		Settings: settings(map[string]session.Pile{"p1": {Building: "3"}}),
 		Sessions: b, Rejects: b, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {

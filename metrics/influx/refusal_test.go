@@ -65,8 +65,8 @@ func TestBatchInWhichAllIsBadIsOneRequest(t *testing.T) {
 	if err := w.Consume(t.Context(), block(readings(300)...)); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.sizes) != 1 || len(w.book.rejects) != 300 || w.Refused() != 300 {
-		t.Errorf("%d requests, %d kept, %d counted", len(w.sizes), len(w.book.rejects), w.Refused())
+	if len(w.sizes) != 1 || len(w.book.rejects) != 300 || w.Refused() != 300 || w.book.saves != 1 {
+		t.Errorf("%d requests, %d kept in %d goes, %d counted", len(w.sizes), len(w.book.rejects), w.book.saves, w.Refused())
 	}
 }
 
@@ -265,6 +265,75 @@ func TestSilentServerIsATimeout(t *testing.T) {
 	defer c.Close()
 	if err := c.Consume(t.Context(), block(readings(1)...)); err == nil || len(w.book.rejects) != 0 {
 		t.Errorf("error %v, kept %v", err, w.book.rejects)
+	}
+}
+
+// A server that is so slow that a full request takes longer than one may gets
+// less at once, and everything in the end.
+func TestInfluxThatIsTooSlowForAFullRequestGetsSmallerOnes(t *testing.T) {
+	const timeout, most = time.Second, 1000 // lines that it stores in that time
+	for name, slow := range map[string]func(http.ResponseWriter, *http.Request){
+		"no answer in time":  func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"a proxy's timeout":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGatewayTimeout) },
+		"a server's timeout": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(o *Options) { o.Timeout = timeout })
+			failed := 0
+			w.answer = func(rw http.ResponseWriter, r *http.Request, lines []string) bool {
+				if len(lines) <= most {
+					time.Sleep(timeout / 3) // what it takes
+					return false
+				}
+				failed++
+				slow(rw, r)
+				return true
+			}
+			b := block(readings(2500)...)
+			for n := 0; w.Consume(t.Context(), b) != nil; n++ {
+				if n > 20 {
+					t.Fatalf("it gets nowhere: requests of %v lines", w.sizes)
+				}
+			}
+			if len(w.stored()) != 2500 || len(w.book.rejects) != 0 {
+				t.Errorf("%d lines arrived, %d are given up", len(w.stored()), len(w.book.rejects))
+			}
+			if failed != 2 { // 2,500 and 1,250; it does not try them again
+				t.Errorf("requests of %v lines: %d took too long, want 2", w.sizes, failed)
+			}
+		})
+	}
+}
+
+func TestAnswerWithoutAnEndIsCutShort(t *testing.T) {
+	w := newWorld(t)
+	w.always(func(rw http.ResponseWriter) {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+		for range 64 {
+			if _, err := rw.Write(make([]byte, 1<<20)); err != nil {
+				return // as it should
+			}
+		}
+		t.Error("64 MB of an error page were read")
+	})
+	if err := w.Consume(t.Context(), block(readings(1)...)); err == nil || len(err.Error()) > 2000 {
+		t.Errorf("error %.100v", err)
+	}
+}
+
+func TestALongReasonIsKeptShort(t *testing.T) {
+	w := newWorld(t)
+	w.always(func(rw http.ResponseWriter) {
+		influx2(rw, 422, "unprocessable entity", "field type conflict: "+strings.Repeat("and so on ", 5000)+" dropped=10")
+	})
+	if err := w.Consume(t.Context(), block(readings(10)...)); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range w.book.rejects {
+		if len(r.reason) > 1100 {
+			t.Fatalf("a reason of %d bytes is kept with each of %d lines", len(r.reason), len(w.book.rejects))
+		}
 	}
 }
 

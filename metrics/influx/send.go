@@ -2,6 +2,7 @@ package influx
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -9,18 +10,27 @@ import (
 
 // send writes the batch, and empties it. Where InfluxDB refuses a request, half
 // as many lines are tried, and again, until a bad line stands alone; after a
-// success twice as many. An error leaves the batch with what is not done yet, so
-// that a repetition goes on there.
+// success twice as many. Half as many are tried, too, where it takes longer than
+// a request may, and no more than would keep it for half that time. An error
+// leaves the batch with what is not done yet, so that a repetition goes on there.
 func (c *Consumer) send(ctx context.Context) error {
 	b := c.batch
 	for b.sent < len(b.ends) {
 		i, j := b.sent, min(b.sent+b.size, len(b.ends))
+		began := time.Now()
 		bad, err := c.post(ctx, b.text(i, j))
+		quick := time.Since(began) < c.opts.Timeout/4
+		c.answered = c.answered || err == nil
 		switch {
 		case err != nil:
+			if isTimeout(err) {
+				b.size = (j - i + 1) / 2
+			}
 			return err
 		case bad == nil:
-			b.sent, b.size = j, min(2*b.size, maxLines)
+			if b.sent = j; quick {
+				b.size = min(2*b.size, maxLines)
+			}
 		case bad.tooOld: // all others were taken
 			b.sent = j
 			c.sayTooOld(bad)
@@ -46,6 +56,12 @@ func (c *Consumer) post(ctx context.Context, text string) (*refusal, error) {
 	return c.judge(err)
 }
 
+// isTimeout reports whether a request was given up because it took too long.
+func isTimeout(err error) bool {
+	var e interface{ Timeout() bool }
+	return errors.As(err, &e) && e.Timeout()
+}
+
 // probe is line protocol without a point.
 const probe = "# pilewatch\n"
 
@@ -67,24 +83,29 @@ func (c *Consumer) giveUp(ctx context.Context, i, j int, bad *refusal) error {
 	if err := c.blame(ctx, bad); err != nil {
 		return err
 	}
-	for ; i < j; i++ {
-		if err := c.keep(ctx, strings.TrimSuffix(c.batch.text(i, i+1), "\n"), bad.reason); err != nil {
-			return err
-		}
-		c.batch.sent = i + 1
+	lines := make([]string, 0, j-i)
+	for k := i; k < j; k++ {
+		lines = append(lines, strings.TrimSuffix(c.batch.text(k, k+1), "\n"))
 	}
+	if err := c.keep(ctx, bad.reason, lines...); err != nil {
+		return err
+	}
+	c.batch.sent = j
 	return nil
 }
 
-// keep stores a line that will never be taken, counts and logs it.
-func (c *Consumer) keep(ctx context.Context, line, reason string) error {
-	if err := c.opts.Rejects.SaveSinkReject(ctx, Name, line, reason); err != nil {
+// keep stores lines that will never be taken, all or none, counts and logs them.
+func (c *Consumer) keep(ctx context.Context, reason string, lines ...string) error {
+	reason = cut(reason, 1000) // it may name every line
+	if err := c.opts.Rejects.SaveSinkRejects(ctx, Name, reason, lines); err != nil {
 		return err
 	}
-	c.refused.Add(1)
-	if silent, ok := c.badLines.say(time.Now()); ok {
-		c.log.Error("InfluxDB refused a point for good; it is kept in the ledger and the others go on",
-			"line", cut(line, 1000), "reason", cut(reason, 500), "not_logged", silent)
+	c.refused.Add(uint64(len(lines)))
+	for _, line := range lines {
+		if silent, ok := c.badLines.say(time.Now()); ok {
+			c.log.Error("InfluxDB refused a point for good; it is kept in the ledger and the others go on",
+				"line", cut(line, 1000), "reason", cut(reason, 500), "not_logged", silent)
+		}
 	}
 	return nil
 }

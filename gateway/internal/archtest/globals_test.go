@@ -44,7 +44,7 @@ func globalFaults(fset *token.FileSet, files []*ast.File) (faults []string) {
 				for _, spec := range g.Specs {
 					v := spec.(*ast.ValueSpec)
 					for _, name := range v.Names {
-						globals[name.Name] = true
+						globals[name.Name] = name.Name != "_"
 					}
 					if madeToChange(v) {
 						report(v, "%s is state of the whole package: give it to a value that has an owner", v.Names[0].Name)
@@ -219,6 +219,7 @@ func TestGlobalFaultsAreSeen(t *testing.T) {
 		{"func f() int { return table[names[0]] + n }", 0},
 		{"func f() { n := 0; n++; n = 2 }", 0},
 		{"func f(n int, table map[string]int) { n = 1; table[\"b\"] = n }", 0},
+		{"var _ any = n\nfunc f() { _ = n }", 0},
 		{"func init() {}", 1},
 		{"type t struct{}\nfunc (t) init() {}", 0},
 		{"var seen = map[string]bool{}", 1},
