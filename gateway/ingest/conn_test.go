@@ -153,17 +153,24 @@ func TestATLSHandshakeEndsInTime(t *testing.T) {
 	}
 }
 
-// paho tells of a lost connection in a goroutine of its own, which may be late.
-func TestNewsOfALostConnectionThatComeLateChangeNothing(t *testing.T) {
+// paho tells of connections that open and end in goroutines of their own.
+func TestNewsOfAConnectionThatComeLateChangeNothing(t *testing.T) {
 	s := NewSubscriber(SubscriberConfig{Broker: "tcp://b:1883"}, &holder{}, nil, nil, slog.New(slog.DiscardHandler))
-	s.state(nil)
-	s.lost(true, io.EOF)
-	if err := s.Connected(); err != nil {
-		t.Errorf("the next connection is open: %v", err)
+	first := s.begin()
+	if !s.stateOf(first, nil) || s.Connected() != nil {
+		t.Fatalf("the first connection: %v", s.Connected())
 	}
-	s.lost(false, io.EOF)
-	if err := s.Connected(); !errors.Is(err, io.EOF) {
-		t.Errorf("no connection is open: %v", err)
+	second := s.begin()
+	s.lost(io.EOF) // of the first
+	if !s.stateOf(second, nil) || s.Connected() != nil {
+		t.Errorf("the second is open: %v", s.Connected())
+	}
+	if s.stateOf(first, io.EOF) || s.Connected() != nil {
+		t.Errorf("a subscription on the first failed, the second is open: %v", s.Connected())
+	}
+	s.lost(io.EOF)
+	if s.stateOf(second, nil) || !errors.Is(s.Connected(), io.EOF) {
+		t.Errorf("a subscription on the second succeeded, and it is lost: %v", s.Connected())
 	}
 }
 

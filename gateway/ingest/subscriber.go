@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -31,14 +31,18 @@ type SubscriberConfig struct {
 // session there (CleanSession false), so that the broker holds what comes while
 // the gateway is away, and acknowledges by hand, in order.
 type Subscriber struct {
-	cfg       SubscriberConfig
-	sink      Sink
-	now       func() devices.Millis
-	log       *slog.Logger
-	overflow  func()
-	flight    *flight
-	open      mqtt.OpenConnectionFunc // a test has its own
-	connected atomic.Pointer[error]   // nil pointer: connected
+	cfg      SubscriberConfig
+	sink     Sink
+	now      func() devices.Millis
+	log      *slog.Logger
+	overflow func()
+	flight   *flight
+	open     mqtt.OpenConnectionFunc // a test has its own
+
+	mu     sync.Mutex
+	down   error // why there is no connection; nil: there is one
+	opened int   // connections, the newest among them
+	ended  int   // of those, how many are known to be lost
 }
 
 var errNotYet = errors.New("not connected to the broker yet")
@@ -52,17 +56,46 @@ func NewSubscriber(cfg SubscriberConfig, sink Sink, now func() devices.Millis, o
 }
 
 func (s *Subscriber) state(err error) {
-	if err == nil {
-		s.connected.Store(nil)
-		return
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = err
+}
+
+// begin counts a connection in, and gives its number.
+func (s *Subscriber) begin() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened++
+	return s.opened
+}
+
+// stateOf notes how connection n is; false where it is not the present one.
+func (s *Subscriber) stateOf(n int, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n < s.opened || n <= s.ended {
+		return false
 	}
-	s.connected.Store(&err)
+	s.down = err
+	return true
+}
+
+// lost notes the end of a connection. paho tells of it in a goroutine beside its
+// work on the next one, which may be open by then and is not lost.
+func (s *Subscriber) lost(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended++; s.ended >= s.opened {
+		s.down = fmt.Errorf("connection lost: %w", err)
+	}
 }
 
 // Connected says why messages can't come now; nil when they can.
 func (s *Subscriber) Connected() error {
-	if e := s.connected.Load(); e != nil {
-		return fmt.Errorf("broker %s: %w", s.cfg.Broker, *e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return fmt.Errorf("broker %s: %w", s.cfg.Broker, s.down)
 	}
 	return nil
 }
@@ -116,8 +149,8 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 			return s.cfg.Username, pw
 		})
 	}
-	o.SetConnectionLostHandler(func(c mqtt.Client, err error) {
-		s.lost(c.IsConnectionOpen(), err)
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+		s.lost(err)
 		s.log.Warn("the connection to the broker is lost; connecting again", "broker", s.cfg.Broker, "error", err)
 	})
 	o.SetConnectionNotificationHandler(func(_ mqtt.Client, n mqtt.ConnectionNotification) {
@@ -151,14 +184,6 @@ func (s *Subscriber) connect(ctx context.Context, u *url.URL, o mqtt.ClientOptio
 	return NewConn(c, bufio.NewReaderSize(gate{s.flight, c}, readAhead)), nil
 }
 
-// lost notes the end of a connection. paho tells of it beside its work on the
-// next one, which may be open by then, and is not lost.
-func (s *Subscriber) lost(open bool, err error) {
-	if !open {
-		s.state(fmt.Errorf("connection lost: %w", err))
-	}
-}
-
 // subscribe asks for the topics at each connection, for the broker may have
 // forgotten the session, until it has them or the connection is gone.
 func (s *Subscriber) subscribe(c mqtt.Client) {
@@ -166,16 +191,16 @@ func (s *Subscriber) subscribe(c mqtt.Client) {
 	for _, f := range s.cfg.Filters {
 		filters[f] = 1
 	}
-	for c.IsConnectionOpen() {
+	for n := s.begin(); c.IsConnectionOpen(); time.Sleep(subscribeAgain) {
 		err := s.ask(c, filters)
-		if err == nil {
-			s.state(nil)
+		switch {
+		case !s.stateOf(n, err):
+			return
+		case err == nil:
 			s.log.Info("listening to the broker", "broker", s.cfg.Broker, "filters", s.cfg.Filters)
 			return
 		}
-		s.state(err)
 		s.log.Error("the subscription failed; trying again", "broker", s.cfg.Broker, "error", err)
-		time.Sleep(subscribeAgain)
 	}
 }
 

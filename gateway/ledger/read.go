@@ -20,7 +20,7 @@ type tail struct {
 
 // tailEntries bounds what the tail holds, about 200 bytes an entry: a consumer
 // that is some seconds behind a flood still need not decode what was just encoded.
-const tailEntries = 64 << 10
+const tailEntries = 32 << 10
 
 func (t *tail) init() { t.grown = make(chan struct{}) }
 
