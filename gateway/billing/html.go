@@ -108,7 +108,7 @@ type slip struct {
 	page
 	Who, Period, Previous, Energy, Electricity, Service, Adjustments, Total, Yuan, Tariffs string
 	Sessions, WithoutTariff                                                                int
-	Unknown                                                                                bool
+	Unknown, Daily                                                                         bool
 	Lines                                                                                  []slipLine
 }
 
@@ -160,8 +160,8 @@ func (x *export) slip(month string, st *Statement) *slip {
 		if t := ln.Session.Tariff; t != "" && !slices.Contains(tariffs, t) {
 			tariffs = append(tariffs, t)
 		}
-		s.Lines = append(s.Lines, x.slipLine(ln))
 	}
+	s.Lines, s.Daily = x.slipLines(st.lines)
 	if adjusted {
 		s.Adjustments = yuan(st.AdjustmentsFen)
 	}
@@ -169,11 +169,65 @@ func (x *export) slip(month string, st *Statement) *slip {
 	return s
 }
 
+// slipRows is how many rows of text have room on a page, measured in print.
+const slipRows = 30
+
+// slipLines gives the lines of a bill or, where they have no room on its page, a
+// sum a day: each line by itself is in the export of sessions.
+func (x *export) slipLines(lines []*Line) (out []slipLine, daily bool) {
+	rows := 0
+	for _, ln := range lines {
+		out = append(out, x.slipLine(ln))
+		if rows++; len(ln.Session.Bands) > 1 || ln.adjustment() {
+			rows++
+		}
+	}
+	if rows <= slipRows {
+		return out, false
+	}
+	var days []*Line
+	counts := map[string]int{}
+	for _, ln := range lines {
+		day := x.day(ln)
+		if n := len(days); counts[day] == 0 {
+			days = append(days, &Line{Kind: ln.Kind, Session: *ln.Session.Clone()})
+		} else {
+			sum := &days[n-1].Session
+			sum.EnergyMWh += ln.Session.EnergyMWh
+			sum.ElectricityFen += ln.Session.ElectricityFen
+			sum.ServiceFen += ln.Session.ServiceFen
+			sum.Quality |= ln.Session.Quality
+			sum.Bands = addBands(sum.Bands, ln.Session.Bands, 1)
+		}
+		counts[day]++
+	}
+	out = out[:0]
+	for _, d := range days {
+		l := x.slipLine(d)
+		day := x.day(d)
+		l.Start, l.Port, l.Registers, l.Service = day, strconv.Itoa(counts[day])+x.pick("次", " x"), "", ""
+		out = append(out, l)
+	}
+	return out, true
+}
+
+// day is the row of a line where there is one a day: that in which it ended, and
+// one for all adjustments.
+func (x *export) day(ln *Line) string {
+	if ln.adjustment() {
+		return x.pick("补记", "adjusted")
+	}
+	return ln.Session.End.Time().In(x.Location).Format("01-02")
+}
+
 func (x *export) slipLine(ln *Line) slipLine {
 	s := &ln.Session
 	l := slipLine{
 		Start: s.Start.Time().In(x.Location).Format("01-02 15:04"), Port: s.Pile + "-" + strconv.Itoa(int(s.Port)), Energy: kWh(s.EnergyMWh),
-		Bands: x.adjusts(ln) + x.bandsText(ln), Service: x.service(ln), Quality: x.quality(s.Quality),
+		Bands: x.bandsText(ln), Service: x.service(ln), Quality: x.quality(s.Quality),
+	}
+	if ln.Of != "" {
+		l.Bands = x.adjusts(ln) + l.Bands
 	}
 	if s.MeterStartMWh >= 0 && s.MeterEndMWh >= 0 {
 		l.Registers = kWh(s.MeterStartMWh) + "–" + kWh(s.MeterEndMWh)
