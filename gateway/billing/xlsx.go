@@ -1,9 +1,11 @@
 package billing
 
 import (
+	"archive/zip"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,6 +199,32 @@ func (b *workbook) write(w io.Writer, last string) error {
 		}
 	}
 	b.file.SetActiveSheet(0)
-	_, err := b.file.WriteTo(w)
-	return err
+	return b.repack(w)
+}
+
+// repack writes the parts of the workbook by name: the library goes through a map,
+// and the same rows are to be the same bytes.
+func (b *workbook) repack(w io.Writer) error {
+	tmp, err := os.CreateTemp("", "pilewatch-*.xlsx")
+	if err != nil {
+		return fmt.Errorf("the workbook's temporary file: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	size, err := b.file.WriteTo(tmp)
+	if err != nil {
+		return err
+	}
+	in, err := zip.NewReader(tmp, size)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(in.File, func(a, b *zip.File) int { return strings.Compare(a.Name, b.Name) })
+	out := zip.NewWriter(w)
+	for _, part := range in.File {
+		if err := out.Copy(part); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
