@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func (e *estate) year(b *testing.B, n int) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { e.ledger.Close() })
-	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // heapWatch gives the most that the heap held at any write, in MB.

@@ -170,11 +170,6 @@ func (s *sheet) end() error {
 
 // write ends all sheets and writes the workbook: first, then the others by name, then last.
 func (b *workbook) write(w io.Writer, last string) error {
-	for _, s := range b.sheets {
-		if err := errors.Join(s.end(), s.stream.Flush()); err != nil {
-			return fmt.Errorf("sheet %s: %w", s.name, err)
-		}
-	}
 	names := make([]string, 0, len(b.sheets))
 	for _, s := range b.sheets[1:] {
 		names = append(names, s.name)
@@ -198,7 +193,12 @@ func (b *workbook) write(w io.Writer, last string) error {
 			return err
 		}
 	}
-	b.file.SetActiveSheet(0)
+	// Only now: the library would read sheets that are flushed again.
+	for _, s := range b.sheets {
+		if err := errors.Join(s.end(), s.stream.Flush()); err != nil {
+			return fmt.Errorf("sheet %s: %w", s.name, err)
+		}
+	}
 	return b.repack(w)
 }
 
