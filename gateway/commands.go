@@ -321,7 +321,7 @@ func (verifyCmd) Run(e *env) error {
 		}
 		fmt.Fprintln(e.stdout, d)
 	}
-	unverified(e.stdout, rep)
+	unverified(e.stdout, rep.Report)
 	fmt.Fprintf(e.stdout, "%d journal entries read, %d sessions derived again, %d differences\n", rep.Entries, rep.Sessions, len(rep.Differences))
 	if rep.Periods > 0 {
 		fmt.Fprintf(e.stdout, "%d closed periods with %d lines checked\n", rep.Periods, rep.Lines)
