@@ -101,17 +101,19 @@ func (s *sheet) row(vs []value) error {
 	s.totals.add(s.layout, vs)
 	for i := range s.columns {
 		c := &s.columns[i]
-		cell := excelize.Cell{StyleID: s.book.styles[c.kind][0]}
+		style := s.book.styles[c.kind][0]
 		switch {
 		case !vs[i].filled:
+			s.cells[i] = nil
+		case c.kind == kindText: // inline strings are text without a style
+			s.cells[i] = vs[i].text
+		case c.kind == kindNumber:
+			s.cells[i] = excelize.Cell{StyleID: style, Value: vs[i].text}
 		case c.kind == kindTime:
-			cell.Value = devices.Millis(vs[i].n).Time().In(s.location)
-		case c.kind == kindText || c.kind == kindNumber:
-			cell.Value = vs[i].text
+			s.cells[i] = excelize.Cell{StyleID: style, Value: devices.Millis(vs[i].n).Time().In(s.location)}
 		default:
-			cell.Value = digits(s.plain(c, vs[i]))
+			s.cells[i] = excelize.Cell{StyleID: style, Value: digits(s.plain(c, vs[i]))}
 		}
-		s.cells[i] = cell
 	}
 	return s.put()
 }
