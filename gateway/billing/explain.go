@@ -157,6 +157,9 @@ func (e *explainer) service() {
 		return
 	case p.ByPower:
 		seconds := strconv.FormatInt(int64(s.Duration()/time.Second), 10)
+		if s.PeakMW > p.UpToMW {
+			e.say("  峰值功率高于最高档 %s W，按最高档计", "  the peak power is over the last tier, %s W, which holds", trim(watts(p.UpToMW)))
+		}
 		e.say("  峰值功率 %s W，适用档位 ≤ %s W：%s 秒 ÷ 3600 × 每小时 %s 元", "  peak power %s W, tier up to %s W: %s s / 3600 x %s yuan an hour", watts(s.PeakMW), trim(watts(p.UpToMW)), seconds, p.PerHour.String())
 	default:
 		e.say("  %s kWh × %s 元 = %s 元", "  %s kWh x %s yuan = %s yuan", kWh(s.EnergyMWh), p.PerKWh.String(), tariff.Amount(s.EnergyMWh, p.PerKWh))

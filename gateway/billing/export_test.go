@@ -349,3 +349,49 @@ func TestExplainIsItsGolden(t *testing.T) {
 }
 
 var _ Closer = (*ledger.Ledger)(nil)
+
+// TestBuildingsThatExcelCannotTellApartLoseNoRow: to Excel a and A are one name.
+func TestBuildingsThatExcelCannotTellApartLoseNoRow(t *testing.T) {
+	e := newEstate(t)
+	for i, building := range []string{"a", "A", "a/b", "a?b", "x123456789012345678901234567890y", "x123456789012345678901234567890z"} {
+		e.add(e.chargeAt(building+"-101", "04A1B2C3", "P01", uint8(i+1), e.at("2026-11-02 10:00:00"), time.Hour, 1000))
+	}
+	for _, what := range []string{"sessions", "statements"} {
+		got := string(dump(t, e.export(Request{What: what, Format: "xlsx", Span: Span{Month: "2026-11"}})))
+		want := 7 // a sheet of all, and one each
+		if what == "sessions" {
+			want++
+		}
+		if n := strings.Count(got, "== "); n != want {
+			t.Errorf("%s: %d sheets, want %d:\n%s", what, n, want, got)
+		}
+	}
+}
+
+func TestStatementsAreReadInPages(t *testing.T) {
+	e := newEstate(t)
+	e.fill()
+	whole, next, err := e.book().Page(t.Context(), Span{}, "", 100)
+	if err != nil || next != "" || len(whole) != 7 {
+		t.Fatal(len(whole), next, err)
+	}
+	var paged []*Statement
+	for place := ""; ; {
+		items, next, err := e.book().Page(t.Context(), Span{}, place, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paged = append(paged, items...)
+		if place = next; place == "" {
+			break
+		}
+	}
+	if len(paged) != len(whole) {
+		t.Fatalf("%d in pages, %d at once", len(paged), len(whole))
+	}
+	for i := range whole {
+		if paged[i].place() != whole[i].place() {
+			t.Errorf("%d: %s in pages, %s at once", i, paged[i].place(), whole[i].place())
+		}
+	}
+}

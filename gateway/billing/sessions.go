@@ -125,7 +125,7 @@ func (x *export) sessionBook(ctx context.Context, w io.Writer) error {
 		building, _ := ln.home()
 		s := buildings[building]
 		if s == nil {
-			if s, err = book.sheet(sheetName(x.buildingName(building)), x.sessionLayout()); err != nil {
+			if s, err = book.sheet(x.buildingName(building), x.sessionLayout()); err != nil {
 				return err
 			}
 			buildings[building] = s
@@ -136,18 +136,6 @@ func (x *export) sessionBook(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	return book.write(w, basis.name)
-}
-
-// sheetName is what Excel takes for one: 31 characters, without some signs.
-func sheetName(s string) string {
-	r := []rune(s)
-	for i := range r {
-		switch r[i] {
-		case ':', '\\', '/', '?', '*', '[', ']', '\'':
-			r[i] = '_'
-		}
-	}
-	return string(r[:min(len(r), 31)])
 }
 
 type jsonBand struct {

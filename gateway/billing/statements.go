@@ -183,7 +183,7 @@ func (x *export) statementBook(ctx context.Context, w io.Writer) error {
 		for _, st := range list {
 			s := buildings[st.Building]
 			if s == nil {
-				if s, err = book.sheet(sheetName(x.buildingName(st.Building)), x.statementLayout()); err != nil {
+				if s, err = book.sheet(x.buildingName(st.Building), x.statementLayout()); err != nil {
 					return err
 				}
 				buildings[st.Building] = s

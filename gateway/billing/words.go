@@ -82,6 +82,8 @@ func (w words) service(ln *Line) string {
 	switch {
 	case s == nil:
 		return ""
+	case s.ByPower && ln.Session.PeakMW > s.UpToMW: // the last tier holds for all above it
+		return w.pick("最高档 每小时"+s.PerHour.String()+"元", "last tier: "+s.PerHour.String()+" yuan an hour")
 	case s.ByPower:
 		return w.pick("功率≤"+trim(watts(s.UpToMW))+"W 每小时"+s.PerHour.String()+"元", "up to "+trim(watts(s.UpToMW))+" W: "+s.PerHour.String()+" yuan an hour")
 	}

@@ -66,6 +66,7 @@ func (b *workbook) close() error { return b.file.Close() }
 
 // sheet adds a sheet with its row of headings, which stays in sight.
 func (b *workbook) sheet(name string, l *layout) (*sheet, error) {
+	name = b.free(sheetName(name))
 	if len(b.sheets) == 0 {
 		if err := b.file.SetSheetName("Sheet1", name); err != nil {
 			return nil, err
@@ -89,6 +90,32 @@ func (b *workbook) sheet(name string, l *layout) (*sheet, error) {
 	}
 	b.sheets = append(b.sheets, s)
 	return s, stream.SetRow("A1", s.cells)
+}
+
+// free gives a name that no sheet has: to Excel a and A are the same.
+func (b *workbook) free(name string) string {
+	taken := func(n string) bool {
+		return slices.ContainsFunc(b.sheets, func(s *sheet) bool { return strings.EqualFold(s.name, n) })
+	}
+	unique := name
+	for n := 2; taken(unique); n++ {
+		suffix := " " + strconv.Itoa(n)
+		r := []rune(name)
+		unique = string(r[:min(len(r), 31-len(suffix))]) + suffix
+	}
+	return unique
+}
+
+// sheetName is what Excel takes for one: 31 characters, without some signs.
+func sheetName(s string) string {
+	r := []rune(s)
+	for i := range r {
+		switch r[i] {
+		case ':', '\\', '/', '?', '*', '[', ']', '\'':
+			r[i] = '_'
+		}
+	}
+	return string(r[:min(len(r), 31)])
 }
 
 // maxRows is how many rows a sheet of Excel has, but for headings and totals.
