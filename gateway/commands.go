@@ -10,6 +10,7 @@ import (
 
 	"pilewatch/devices/sim"
 	"pilewatch/gateway/app"
+	"pilewatch/gateway/billing"
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/ledger"
 )
@@ -209,13 +210,14 @@ func (r recordCmd) Run(e *env) error {
 }
 
 type exportCmd struct {
-	What      string `arg:"" help:"sessions."`
+	What      string `arg:"" help:"${exports}."`
 	Month     string `placeholder:"2026-11" help:"The billing month."`
 	From      string `placeholder:"TIME" help:"First end of a session, a date or RFC 3339."`
 	To        string `placeholder:"TIME" help:"End of the span, excluded."`
-	Building  string `help:"Only this building's piles."`
-	Household string `help:"Only this household."`
-	Format    string `default:"csv" help:"csv or json (${default})."`
+	Building  string `help:"Only this building's households; of a reconciliation, its piles."`
+	Household string `help:"Only this household, such as 1-603."`
+	Format    string `default:"csv" help:"${formats} (${default})."`
+	Language  string `placeholder:"LANG" help:"zh-CN or en; else the configuration's."`
 	Output    string `short:"o" default:"-" placeholder:"FILE" help:"File to write; - is standard output (${default})."`
 	Force     bool   `help:"Replace a file that exists."`
 }
@@ -226,16 +228,73 @@ func (x exportCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	show, end := e.progress("exporting")
 	sum, err := app.Export(e.ctx, cfg, e.options(), app.ExportRequest{
-		What: x.What, Month: x.Month, From: x.From, To: x.To, Building: x.Building, Household: x.Household, Format: x.Format, Output: x.Output, Overwrite: x.Force,
+		What: x.What, Month: x.Month, From: x.From, To: x.To, Building: x.Building, Household: x.Household, Format: x.Format, Language: x.Language,
+		Output: x.Output, Overwrite: x.Force, Progress: show,
 	}, e.stdout)
+	end()
 	if err != nil {
 		return err
 	}
-	if sum.WithoutTariff > 0 {
-		fmt.Fprintf(e.stderr, "%d of %d sessions have no tariff and are exported with empty fees: add one to tariffs with a valid_from before them\n", sum.WithoutTariff, sum.Sessions)
-	}
+	e.remark(sum)
 	return nil
+}
+
+// remark prints what of the lines somebody should look at.
+func (e *env) remark(sum billing.Summary) {
+	for _, r := range []struct {
+		n    int
+		text string
+	}{
+		{sum.WithoutTariff, "have no tariff and are exported with empty fees: add one to tariffs with a valid_from before them"},
+		{sum.UnknownCard, "are of no registered card, and no household pays for them: add the cards to the registry"},
+		{sum.Estimated, "are estimated (估算): see `pilewatch explain SESSION`"},
+		{sum.Disputed, "are disputed (有争议): the pile settled another energy, see `pilewatch explain SESSION`"},
+		{sum.Lost, "ended because the pile fell silent (失联)"},
+	} {
+		if r.n > 0 {
+			fmt.Fprintf(e.stderr, "%d of %d lines %s\n", r.n, sum.Lines, r.text)
+		}
+	}
+}
+
+type closeMonthCmd struct {
+	Month string `arg:"" help:"The month, such as 2026-11."`
+	First bool   `help:"Begin billing with this month, although sessions ended before it."`
+}
+
+// Run closes a billing period.
+func (x closeMonthCmd) Run(e *env) error {
+	cfg, err := e.load()
+	if err != nil {
+		return err
+	}
+	show, end := e.progress("closing")
+	p, sum, err := app.CloseMonth(e.ctx, cfg, e.options(), x.Month, x.First, show)
+	end()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "%s closed: %d sessions and %d adjustments (补记), %d.%06d kWh, electricity %s yuan, service %s yuan, total %s yuan; checksum %s\n",
+		p.Month, sum.Sessions, sum.Adjustments, sum.EnergyMWh/1_000_000, sum.EnergyMWh%1_000_000,
+		billing.Yuan(sum.ElectricityFen), billing.Yuan(sum.ServiceFen), billing.Yuan(sum.TotalFen), p.Sum)
+	e.remark(sum)
+	return nil
+}
+
+type explainCmd struct {
+	Session  string `arg:"" help:"Its id, such as P01-3-20261123T121530Z."`
+	Language string `placeholder:"LANG" help:"zh-CN or en; else the configuration's."`
+}
+
+// Run explains a session's bill.
+func (x explainCmd) Run(e *env) error {
+	cfg, err := e.load()
+	if err != nil {
+		return err
+	}
+	return app.Explain(e.ctx, cfg, e.options(), x.Session, x.Language, e.stdout)
 }
 
 type verifyCmd struct{}
@@ -262,8 +321,11 @@ func (verifyCmd) Run(e *env) error {
 		}
 		fmt.Fprintln(e.stdout, d)
 	}
-	unverified(e.stdout, rep)
+	unverified(e.stdout, rep.Report)
 	fmt.Fprintf(e.stdout, "%d journal entries read, %d sessions derived again, %d differences\n", rep.Entries, rep.Sessions, len(rep.Differences))
+	if rep.Periods > 0 {
+		fmt.Fprintf(e.stdout, "%d closed periods with %d lines checked\n", rep.Periods, rep.Lines)
+	}
 	if n := len(rep.Differences); n > 0 {
 		return fmt.Errorf("the ledger has %d differences: do not bill from it before they are understood; restore a backup where a row was changed", n)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"pilewatch/devices/sim"
 	"pilewatch/gateway/app"
+	"pilewatch/gateway/billing"
 )
 
 // Exit statuses of the public interface.
@@ -52,18 +53,20 @@ type globals struct {
 
 type commands struct {
 	globals
-	Run      runCmd      `cmd:"" help:"Run the gateway. Without a configuration: embedded broker, ledger in ./data, page and metrics on 127.0.0.1:8080."`
-	Demo     demoCmd     `cmd:"" help:"Show it working: a simulated estate in a throw-away folder, its past 30 days, then live."`
-	Simulate simulateCmd `cmd:"" help:"Publish the simulated piles to a broker."`
-	Replay   replayCmd   `cmd:"" help:"Run recorded messages through the whole pipeline into the ledger, as fast as it goes."`
-	Record   recordCmd   `cmd:"" help:"Write what the broker carries to a file that replay reads."`
-	Export   exportCmd   `cmd:"" help:"Write sessions for the accountant."`
-	Verify   verifyCmd   `cmd:"" help:"Derive every session and bill again from the readings and compare; status 1 on a difference."`
-	Backup   backupCmd   `cmd:"" help:"Copy the ledger to a file, also while the gateway runs; --help says how to restore it."`
-	Repair   repairCmd   `cmd:"" help:"Set damaged journal blocks aside, after a copy, so that the gateway can go on without them."`
-	Check    checkCmd    `cmd:"" help:"Load configuration and registries, try broker and InfluxDB, and print what was found."`
-	User     userCmd     `cmd:"" help:"Manage who may see the page."`
-	Version  versionCmd  `cmd:"" help:"Print version, commit and Go version."`
+	Run      runCmd        `cmd:"" help:"Run the gateway. Without a configuration: embedded broker, ledger in ./data, page and metrics on 127.0.0.1:8080."`
+	Demo     demoCmd       `cmd:"" help:"Show it working: a simulated estate in a throw-away folder, its past 30 days, then live."`
+	Simulate simulateCmd   `cmd:"" help:"Publish the simulated piles to a broker."`
+	Replay   replayCmd     `cmd:"" help:"Run recorded messages through the whole pipeline into the ledger, as fast as it goes."`
+	Record   recordCmd     `cmd:"" help:"Write what the broker carries to a file that replay reads."`
+	Export   exportCmd     `cmd:"" help:"Write sessions, statements, the notice board or the reconciliation, for a month or a span."`
+	Close    closeMonthCmd `cmd:"" name:"close-month" help:"Close a billing period for good; what arrives later goes to the next as 补记."`
+	Explain  explainCmd    `cmd:"" help:"Print how a session's bill came about, step by step."`
+	Verify   verifyCmd     `cmd:"" help:"Derive every session and bill again from the readings and compare, and check the closed periods; status 1 on a difference."`
+	Backup   backupCmd     `cmd:"" help:"Copy the ledger to a file, also while the gateway runs; --help says how to restore it."`
+	Repair   repairCmd     `cmd:"" help:"Set damaged journal blocks aside, after a copy, so that the gateway can go on without them."`
+	Check    checkCmd      `cmd:"" help:"Load configuration and registries, try broker and InfluxDB, and print what was found."`
+	User     userCmd       `cmd:"" help:"Manage who may see the page."`
+	Version  versionCmd    `cmd:"" help:"Print version, commit and Go version."`
 }
 
 // env is what commands work with.
@@ -81,7 +84,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("pilewatch"),
 		kong.Description("The gateway for e-bike charging piles: MQTT telemetry to sessions, bills, metrics and warnings."),
-		kong.Vars{"scenarios": strings.Join(sim.Scenarios(), ","), "faults": strings.Join(sim.Faults(), ", ")},
+		kong.Vars{"scenarios": strings.Join(sim.Scenarios(), ","), "faults": strings.Join(sim.Faults(), ", "),
+			"exports": strings.Join(billing.Exports, ", "), "formats": strings.Join(billing.Formats, ", ")},
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(stderr, "pilewatch:", err)

@@ -7,8 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 	"time"
 
 	"pilewatch/devices"
@@ -19,33 +18,55 @@ import (
 
 // ExportRequest says what to export, as a person types it.
 type ExportRequest struct {
-	What      string // sessions
+	What      string // of billing.Exports
 	Month     string // 2026-11
 	From, To  string // dates or RFC 3339, the end excluded
 	Building  string
 	Household string
 	Format    string
+	Language  string // zh-CN or en; "" for the configured one
 	Output    string // a file, or - for standard output
 	Overwrite bool
+	Progress  func(float64)
 }
 
-// exportOf reads a request; the error says what to type instead.
-func exportOf(cfg *config.Config, r ExportRequest) (billing.Export, error) {
-	x := billing.Export{Building: r.Building, Household: r.Household, English: cfg.Language == "en", Location: cfg.Estate.Location, Tariffs: cfg.Tariffs}
-	if r.What != "sessions" {
-		return x, fmt.Errorf("export %s: expected sessions", r.What)
+// request reads what a person typed; the error says what to type instead.
+func (r *ExportRequest) request(cfg *config.Config) (billing.Request, error) {
+	if r.Language == "" {
+		r.Language = cfg.Language
 	}
-	if !slices.Contains(billing.SessionFormats, r.Format) {
-		return x, fmt.Errorf("format %q: expected %s", r.Format, strings.Join(billing.SessionFormats, " or "))
+	q := billing.Request{
+		What: r.What, Format: r.Format, English: r.Language == "en",
+		Span: billing.Span{Month: r.Month, Building: r.Building, Household: r.Household},
+	}
+	if r.Language != "en" && r.Language != "zh-CN" {
+		return q, fmt.Errorf("--language %q: expected zh-CN or en", r.Language)
+	}
+	if err := q.Check(); err != nil {
+		return q, err
+	}
+	if r.Month != "" && (r.From != "" || r.To != "") {
+		return q, errors.New("--month and --from or --to: give one or the other")
 	}
 	var err error
-	x.From, x.To, err = span(r, cfg.Estate.Location)
-	return x, err
+	q.From, q.To, err = span(r, cfg.Estate.Location)
+	return q, err
+}
+
+// billingConfig is what bills need of the configuration.
+func billingConfig(cfg *config.Config) billing.Config {
+	c := billing.Config{
+		Estate: cfg.Estate.Name, Phone: cfg.Billing.Phone, Location: cfg.Estate.Location, Tariffs: cfg.Tariffs, NoticeHouseholds: cfg.Billing.NoticeHouseholds,
+	}
+	for _, g := range cfg.Billing.GridBills {
+		c.GridBills = append(c.GridBills, billing.GridBill{Month: g.Month, Building: g.Building, EnergyMWh: g.EnergyMWh, Amount: g.Amount})
+	}
+	return c
 }
 
 // Export writes an export of the ledger, also while a gateway runs on it.
 func Export(ctx context.Context, cfg *config.Config, o Options, r ExportRequest, stdout io.Writer) (billing.Summary, error) {
-	x, err := exportOf(cfg, r)
+	q, err := r.request(cfg)
 	if err != nil {
 		return billing.Summary{}, Usage(err)
 	}
@@ -54,26 +75,53 @@ func Export(ctx context.Context, cfg *config.Config, o Options, r ExportRequest,
 		return billing.Summary{}, err
 	}
 	defer l.Close()
+	book, err := billing.OpenBook(ctx, l, billingConfig(cfg))
+	if err != nil {
+		return billing.Summary{}, err
+	}
+	if r.Progress != nil {
+		book.Progress = r.Progress
+	}
 	var sum billing.Summary
 	err = writeWhole(r.Output, r.Overwrite, stdout, func(w io.Writer) error {
-		sum, err = x.Sessions(ctx, l, r.Format, w)
+		sum, err = book.Export(ctx, q, w)
 		return err
 	})
 	return sum, err
 }
 
-// span gives the time that a request means; zeros for all time.
-func span(r ExportRequest, loc *time.Location) (from, to devices.Millis, err error) {
-	if r.Month != "" {
-		if r.From != "" || r.To != "" {
-			return 0, 0, errors.New("--month and --from or --to: give one or the other")
-		}
-		m, err := time.ParseInLocation("2006-01", r.Month, loc)
-		if err != nil {
-			return 0, 0, fmt.Errorf("--month %q: expected a month such as 2026-11", r.Month)
-		}
-		return devices.MillisOf(m), devices.MillisOf(m.AddDate(0, 1, 0)), nil
+// CloseMonth freezes a billing period, also while a gateway runs on the ledger.
+func CloseMonth(ctx context.Context, cfg *config.Config, o Options, month string, first bool, progress func(float64)) (ledger.Period, billing.Summary, error) {
+	if _, err := time.Parse("2006-01", month); err != nil {
+		return ledger.Period{}, billing.Summary{}, Usage(fmt.Errorf("month %q: expected one such as 2026-11", month))
 	}
+	l, err := ledger.OpenBeside(ctx, cfg.DataDir, o.Log)
+	if err != nil {
+		return ledger.Period{}, billing.Summary{}, err
+	}
+	p, sum, err := billing.Close(ctx, l, billingConfig(cfg), month, billing.CloseOptions{Now: now(), First: first}, progress)
+	return p, sum, errors.Join(err, l.Close())
+}
+
+// Explain prints how a session's bill came about.
+func Explain(ctx context.Context, cfg *config.Config, o Options, id, language string, stdout io.Writer) error {
+	l, err := ledger.OpenRead(ctx, cfg.DataDir, o.Log)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	book, err := billing.OpenBook(ctx, l, billingConfig(cfg))
+	if err != nil {
+		return err
+	}
+	if language == "" {
+		language = cfg.Language
+	}
+	return book.Explain(ctx, id, language == "en", stdout)
+}
+
+// span gives the time that a request means; zeros for all time.
+func span(r *ExportRequest, loc *time.Location) (from, to devices.Millis, err error) {
 	for _, f := range []struct {
 		flag, text string
 		into       *devices.Millis
@@ -105,39 +153,63 @@ func Instant(flag, s string, loc *time.Location) (time.Time, error) {
 	return t, nil
 }
 
-// writeWhole writes a file under its name only when all of it is there.
+// writeWhole writes a file under its name only when all of it is there and on
+// disk. A file that has the name already stays, unless it is to be replaced.
 func writeWhole(name string, overwrite bool, stdout io.Writer, write func(io.Writer) error) error {
 	if name == "-" || name == "" {
 		return write(stdout)
 	}
-	if _, err := os.Stat(name); err == nil && !overwrite {
-		return fmt.Errorf("%s exists: give another name, or --force to replace it", name)
+	exists := fmt.Errorf("%s exists: give another name, or --force to replace it", name)
+	if _, err := os.Lstat(name); err == nil && !overwrite {
+		return exists
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return fmt.Errorf("writing %s: %w; choose another folder or change its rights", name, err)
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	err = write(f)
 	if err == nil {
-		err = f.Sync()
+		err = errors.Join(f.Chmod(0o640), f.Sync())
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			return fmt.Errorf("writing %s: %w; free some space, nothing was left behind", name, err)
+		}
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
-	if err := os.Chmod(f.Name(), 0o640); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+	if overwrite {
+		return os.Rename(f.Name(), name)
 	}
-	return os.Rename(f.Name(), name)
+	err = os.Link(f.Name(), name) // unlike a rename it replaces nothing
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return exists
+	case err != nil: // a file system without links
+		return os.Rename(f.Name(), name)
+	}
+	return nil
 }
 
-// Verify derives every session again and compares it with its row, also while a
-// gateway runs on the ledger.
-func Verify(ctx context.Context, cfg *config.Config, o Options, progress func(float64)) (ledger.Report, error) {
+// Verification is what Verify found.
+type Verification struct {
+	ledger.Report
+	Periods, Lines int // closed billing periods, and what they bill
+}
+
+// Verify derives every session again and compares it with its row, and checks
+// every closed period, also while a gateway runs on the ledger.
+func Verify(ctx context.Context, cfg *config.Config, o Options, progress func(float64)) (v Verification, err error) {
 	l, err := ledger.OpenRead(ctx, cfg.DataDir, o.Log)
 	if err != nil {
-		return ledger.Report{}, err
+		return v, err
 	}
 	defer l.Close()
-	return l.Verify(ctx, progress)
+	if v.Report, err = l.Verify(ctx, progress); err != nil {
+		return v, err
+	}
+	var bills []string
+	v.Periods, v.Lines, bills, err = billing.Verify(ctx, l)
+	v.Differences = append(v.Differences, bills...)
+	return v, err
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"time"
 
 	"pilewatch/devices"
 	"pilewatch/devices/catalog"
@@ -33,14 +34,37 @@ func settings(cfg *config.Config) (session.Settings, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Cards = make(map[string]session.Card, len(cards))
-		for _, c := range cards {
-			s.Cards[c.ID] = session.Card{
-				Building: c.Building, Room: c.Room, Household: c.Household, Bikes: c.Bikes, PackMWh: c.PackMWh, Courier: c.Courier,
-			}
-		}
+		s.Cards, s.FormerCards = holders(cards, cfg.Estate.Location)
 	}
 	return s, s.Check()
+}
+
+// holders gives who has each card, and who had it before. The registry has the
+// holders of a card in the order of their days.
+func holders(cards []registry.Card, loc *time.Location) (now map[string]session.Card, former map[string][]session.Card) {
+	now = make(map[string]session.Card, len(cards))
+	for _, c := range cards {
+		if earlier, ok := now[c.ID]; ok {
+			if former == nil {
+				former = map[string][]session.Card{}
+			}
+			former[c.ID] = append(former[c.ID], earlier)
+		}
+		now[c.ID] = session.Card{
+			Building: c.Building, Room: c.Room, Household: c.Household, Bikes: c.Bikes, PackMWh: c.PackMWh, Courier: c.Courier,
+			From: midnight(c.ValidFrom, loc), To: midnight(c.ValidTo, loc),
+		}
+	}
+	return now, former
+}
+
+// midnight is when a date begins; 0 for none.
+func midnight(date string, loc *time.Location) devices.Millis {
+	t, err := time.ParseInLocation(time.DateOnly, date, loc)
+	if err != nil { // "": the registry has checked the others
+		return 0
+	}
+	return devices.MillisOf(t)
 }
 
 // routes gives which decoder reads which topics.

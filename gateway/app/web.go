@@ -1,12 +1,15 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
+	"pilewatch/gateway/billing"
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/web"
 )
@@ -28,8 +31,13 @@ func (a *App) webServer() (*web.Server, error) {
 		Estate: a.cfg.Estate.ID, Name: a.cfg.Estate.Name, Language: a.cfg.Language, Location: a.cfg.Estate.Location,
 		Ledger: a.ledger, Live: a.batcher, Users: users,
 		Checks:  map[string]func() error{"ledger": a.ledger.Writable, "mqtt": a.source.Connected},
-		Metrics: a.metrics.handler(), Export: http.HandlerFunc(a.export), Log: a.log,
+		Metrics: a.metrics.handler(), Export: http.HandlerFunc(a.export), Bills: a.book, Log: a.log,
 	}), nil
+}
+
+// book opens the book of bills on the running ledger.
+func (a *App) book(ctx context.Context) (*billing.Book, error) {
+	return billing.OpenBook(ctx, a.ledger, billingConfig(a.cfg))
 }
 
 // export answers GET /export/{what}.{format} with the same file as the command.
@@ -38,25 +46,58 @@ func (a *App) export(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	req := ExportRequest{
 		What: what, Format: format, Month: q.Get("month"), From: q.Get("from"), To: q.Get("to"), Building: q.Get("building"), Household: q.Get("household"),
+		Language: q.Get("language"),
 	}
-	x, err := exportOf(a.cfg, req)
+	x, err := req.request(a.cfg)
 	if err != nil {
-		web.Problem(w, http.StatusBadRequest, err.Error())
+		web.Problem(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "--", ""))
+		return
+	}
+	book, err := a.book(r.Context())
+	if err != nil {
+		a.log.Error("an export could not begin", "error", err)
+		web.Problem(w, http.StatusInternalServerError, "the ledger could not be read: try again, and look into the gateway's log")
 		return
 	}
 	w.Header().Set("Content-Type", contentTypes[format])
-	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", fileName(req)))
-	if _, err := x.Sessions(r.Context(), a.ledger, format, w); err != nil && r.Context().Err() == nil {
-		a.log.Error("an export broke off", "error", err)
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(req)}))
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := &counted{w: w}
+	_, err = book.Export(r.Context(), x, out)
+	if err == nil || r.Context().Err() != nil {
+		return
+	}
+	a.log.Error("an export broke off", "error", err)
+	if out.n > 0 {
 		panic(http.ErrAbortHandler) // the reader must not take the half for the whole
 	}
+	w.Header().Del("Content-Disposition")
+	web.Problem(w, http.StatusInternalServerError, "the export could not be made: try again, and look into the gateway's log")
 }
 
-var contentTypes = map[string]string{"csv": "text/csv; charset=utf-8", "json": "application/json"}
+// counted counts what was written.
+type counted struct {
+	w io.Writer
+	n int64
+}
+
+// Write passes p on.
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+var contentTypes = map[string]string{
+	"csv": "text/csv; charset=utf-8", "json": "application/json", "html": "text/html; charset=utf-8",
+	"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 func fileName(r ExportRequest) string {
 	parts := []string{r.What}
-	for _, p := range []string{r.Month, r.Building, r.Household} {
+	for _, p := range []string{r.Month, r.From, r.To, r.Building, r.Household} {
 		if p != "" {
 			parts = append(parts, strings.Map(plain, p))
 		}

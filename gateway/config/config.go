@@ -24,6 +24,7 @@ type Config struct {
 	Session   Session
 	Ledger    Ledger
 	Tariffs   []tariff.Tariff // valid, and no two on one day
+	Billing   Billing
 	Safety    Safety
 	Alerts    Alerts
 	positions map[string]position // of every key in the file, by path
@@ -60,6 +61,21 @@ type Session struct {
 // Ledger says how long readings are kept. Sessions, bills and flags stay.
 type Ledger struct {
 	KeepReadings time.Duration
+}
+
+// Billing is what bills show beside the sessions.
+type Billing struct {
+	Phone            string // of the office that answers for them; may be empty
+	NoticeHouseholds bool   // masked households on the notice board, not buildings
+	GridBills        []GridBill
+}
+
+// GridBill is a bill of the grid company, as somebody typed it in.
+type GridBill struct {
+	Month     string // 2026-11
+	Building  string // "" for the whole estate
+	EnergyMWh int64
+	Amount    tariff.Micro // yuan; 0 when it was not given
 }
 
 // InfluxDB is where sessions and power are written. Version 1.8 takes

@@ -277,3 +277,20 @@ func TestExposureIsRefusedOnlyWhereOthersCanReach(t *testing.T) {
 		}
 	}
 }
+
+func TestBillingIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pilewatch.yaml")
+	if err := os.WriteFile(file, []byte("billing:\n  phone: 021-5555 0000\n  notice_households: true\n  grid_bills:\n    - {month: 2026-11, kwh: \"1820.5\", amount: \"1166.94\"}\n    - {month: 2026-11, building: \"3\", kwh: \"200\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Billing{Phone: "021-5555 0000", NoticeHouseholds: true, GridBills: []GridBill{
+		{Month: "2026-11", EnergyMWh: 1_820_500_000, Amount: 1_166_940_000}, {Month: "2026-11", Building: "3", EnergyMWh: 200_000_000},
+	}}
+	if !reflect.DeepEqual(c.Billing, want) {
+		t.Errorf("%+v, want %+v", c.Billing, want)
+	}
+}

@@ -68,6 +68,7 @@ func (c *Config) read(n node) {
 		"session": c.readSession,
 		"ledger":  func(n node) { n.object(fields{"keep_readings": duration(&c.Ledger.KeepReadings)}) },
 		"tariffs": c.readTariffs,
+		"billing": c.readBilling,
 		"safety":  func(n node) { n.object(fields{"rules": c.readRules}) },
 		"alerts":  c.readAlerts,
 	})

@@ -90,6 +90,7 @@ func Restore(ctx context.Context, journal Journal, settings session.Settings) (*
 
 // configure puts the settings in force, and into the journal where they are new.
 func (b *Batcher) configure(settings session.Settings) error {
+	settings = settings.After(b.state.Settings(), b.state.Heard())
 	if b.journalEmpty() || !b.state.Settings().Equal(settings) {
 		return b.accept(ledger.Entry{Kind: ledger.KindSettings, Settings: &settings})
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -100,6 +101,26 @@ func (r row) yes(name string) bool {
 	}
 	r.bad("%s %q: expected yes or no (是 or 否)", name, r.cells[name])
 	return false
+}
+
+var dateForm = regexp.MustCompile(`^([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?$`)
+
+// date reads a day as people write it, or as a workbook counts it; an empty cell is "".
+func (r row) date(name string) string {
+	cell := squeeze(r.cells[name])
+	if cell == "" {
+		return ""
+	}
+	if days, err := strconv.Atoi(cell); err == nil && r.workbook && days > 36_526 && days < 73_051 { // 2000 to 2099
+		return time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC).AddDate(0, 0, days).Format(time.DateOnly)
+	}
+	if m := dateForm.FindStringSubmatch(cell); m != nil {
+		if t, err := time.Parse("2006-1-2", m[1]+"-"+m[2]+"-"+m[3]); err == nil {
+			return t.Format(time.DateOnly)
+		}
+	}
+	r.bad("%s %q: expected a date such as 2026-11-01", name, r.cells[name])
+	return ""
 }
 
 var packForm = regexp.MustCompile(`(?i)^([0-9]{1,3}(?:\.[0-9]+)?)V[/-]?([0-9]{1,3}(?:\.[0-9]+)?)AH$`)

@@ -1,6 +1,6 @@
 // Package registry reads what the estate knows of its piles and cards from the
-// CSV files that property managers keep: UTF-8 with or without a byte order
-// mark, or GBK as Excel saves it; Chinese or English headings in any order;
+// files that property managers keep: workbooks (.xlsx), or CSV in UTF-8 with or
+// without a byte order mark, or GBK as Excel saves it; Chinese or English headings in any order;
 // stray spaces and full-width digits; other columns (names, phones) are passed
 // over and never kept.
 //

@@ -27,6 +27,7 @@ type column struct {
 // table is a registry as it stands in its file, and what is wrong with it so far.
 type table struct {
 	file     string
+	workbook bool // cells are as Excel stores them
 	rows     []row
 	problems []problem
 }
@@ -75,20 +76,29 @@ func open(path string, columns []column) (*table, error) {
 	return parse(path, data, columns)
 }
 
+// lines are the rows of a file, each with its number; an error is for a file that cannot be read at all.
+type lines interface {
+	next() (line int, cells []string, err error)
+}
+
 // parse finds the columns by their headings and cuts the rows. Problems of
 // single rows go to the table; the error is for a file that cannot be read at all.
 func parse(file string, data []byte, columns []column) (*table, error) {
-	text, err := decode(data)
+	t := &table{file: file, workbook: isWorkbook(data)}
+	var in lines
+	var err error
+	if t.workbook {
+		in, err = openWorkbook(data)
+	} else {
+		in, err = openCSV(data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	t := &table{file: file}
-	r := csv.NewReader(bytes.NewReader(text))
-	r.FieldsPerRecord = -1
 	var at map[string]int
 	width := 0
 	for {
-		cells, err := r.Read()
+		line, cells, err := in.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -103,7 +113,6 @@ func parse(file string, data []byte, columns []column) (*table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		line, _ := r.FieldPos(0)
 		for i := range cells {
 			cells[i] = fold(cells[i])
 		}
@@ -119,6 +128,27 @@ func parse(file string, data []byte, columns []column) (*table, error) {
 		t.bad(1, "empty: expected a row of headings such as %s", chineseHeadings(columns))
 	}
 	return t, nil
+}
+
+type csvLines struct{ *csv.Reader }
+
+func openCSV(data []byte) (lines, error) {
+	text, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	r := csv.NewReader(bytes.NewReader(text))
+	r.FieldsPerRecord = -1
+	return csvLines{r}, nil
+}
+
+func (c csvLines) next() (int, []string, error) {
+	cells, err := c.Read()
+	if err != nil {
+		return 0, nil, err
+	}
+	line, _ := c.FieldPos(0)
+	return line, cells, nil
 }
 
 // headings finds where each column stands.
@@ -179,8 +209,8 @@ func chineseHeadings(columns []column) string {
 // is read as GB 18030, of which GBK is a part.
 func decode(data []byte) ([]byte, error) {
 	switch {
-	case bytes.HasPrefix(data, []byte("PK\x03\x04")), bytes.HasPrefix(data, []byte("\xD0\xCF\x11\xE0")):
-		return nil, errors.New("an Excel workbook: save it as CSV (另存为 CSV)")
+	case bytes.HasPrefix(data, []byte("\xD0\xCF\x11\xE0")):
+		return nil, errors.New("an old or locked Excel workbook: save it as .xlsx without a password, or as CSV (另存为 .xlsx 或 CSV)")
 	case bytes.HasPrefix(data, []byte("\xFF\xFE")), bytes.HasPrefix(data, []byte("\xFE\xFF")):
 		return nil, errors.New("UTF-16: save it as CSV UTF-8 (另存为 CSV UTF-8)")
 	}

@@ -116,7 +116,7 @@ func (p port) knows(id string) bool {
 
 func (o *OpenSession) setCard(r *rules, card string) {
 	o.Card = card
-	o.Household = r.Cards[card].Household
+	o.Household = r.holder(card, o.Start).Household
 }
 
 // charge applies a reading to the open session.

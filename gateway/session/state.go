@@ -124,6 +124,14 @@ func NewState(s Settings) (*State, error) {
 // Settings are those in force.
 func (s *State) Settings() Settings { return s.rules.Settings }
 
+// Heard is when anything was last received; 0 for never.
+func (s *State) Heard() (at devices.Millis) {
+	for _, p := range s.Piles {
+		at = max(at, p.LastReceived)
+	}
+	return at
+}
+
 // Port finds a port; nil when it was never heard of.
 func (s *State) Port(pile string, port uint8) *PortState {
 	if p := s.Piles[pile]; p != nil {

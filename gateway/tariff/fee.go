@@ -30,14 +30,18 @@ func (t *Tariff) Service(energyMWh int64, d time.Duration, peakMW int64) (fen in
 	if len(t.Tiers) == 0 {
 		return product{}.plus(energyMWh, t.PerKWh).over(energyUnits)
 	}
-	tier := t.Tiers[len(t.Tiers)-1]
-	for _, candidate := range t.Tiers {
-		if candidate.UpToMW >= peakMW {
-			tier = candidate
-			break
+	return product{}.plus(int64(d/time.Second), t.Tier(peakMW).PerHour).over(timeUnits)
+}
+
+// Tier gives the first tier whose limit is not under a peak power, or the last;
+// the tariff must have one.
+func (t *Tariff) Tier(peakMW int64) Tier {
+	for _, tier := range t.Tiers {
+		if tier.UpToMW >= peakMW {
+			return tier
 		}
 	}
-	return product{}.plus(int64(d/time.Second), tier.PerHour).over(timeUnits)
+	return t.Tiers[len(t.Tiers)-1]
 }
 
 // product is a sum of quantities x prices, 128 bits wide.

@@ -41,7 +41,7 @@ func (p *problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problemf(http.StatusNotFound, "nothing is at %s: the page is at /, the API at /api/v1/ with piles, ports, sessions, flags, rejects and events",
+	problemf(http.StatusNotFound, "nothing is at %s: the page is at /, the API at /api/v1/ with piles, ports, sessions, flags, statements, rejects and events",
 		r.URL.Path).ServeHTTP(w, r)
 }
 

@@ -18,10 +18,10 @@ const (
 )
 
 // filter reads what a request for a list asks for. Limit is always set. The
-// error is a problem that names the parameter.
-func (s *Server) filter(r *http.Request) (ledger.Filter, error) {
+// error is a problem that names the parameter. Some lists know more parameters.
+func (s *Server) filter(r *http.Request, more ...string) (ledger.Filter, error) {
 	f := ledger.Filter{Limit: defaultLimit}
-	values, err := parameters(r, "from", "to", "building", "pile", "limit", "after")
+	values, err := parameters(r, append([]string{"from", "to", "building", "pile", "limit", "after"}, more...)...)
 	if err != nil {
 		return f, err
 	}

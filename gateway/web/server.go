@@ -58,6 +58,7 @@ type Config struct {
 	Checks   map[string]func() error // of /readyz, by name; quick, and safe to call at any time
 	Metrics  http.Handler            // /metrics; nil for none
 	Export   http.Handler            // /export/{file}; nil for none
+	Bills    Bills                   // /api/v1/statements; nil for none
 	Now      func() time.Time        // nil for time.Now
 	Log      *slog.Logger
 }
@@ -147,6 +148,9 @@ func (s *Server) routes() http.Handler {
 	get(inner, "/api/v1/flags/{id}", s.answer(s.oneFlag))
 	get(inner, "/api/v1/rejects", s.answer(s.listRejects))
 	get(inner, "/api/v1/events", http.HandlerFunc(s.events))
+	if s.Bills != nil {
+		get(inner, "/api/v1/statements", s.answer(s.listStatements))
+	}
 	for name, a := range assets() {
 		get(inner, "/static/"+name, a)
 	}

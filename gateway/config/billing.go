@@ -1,0 +1,49 @@
+package config
+
+import (
+	"fmt"
+	"time"
+
+	"pilewatch/gateway/tariff"
+)
+
+func (c *Config) readBilling(n node) {
+	n.object(fields{
+		"phone": text(&c.Billing.Phone), "notice_households": yes(&c.Billing.NoticeHouseholds),
+		"grid_bills": list(func(n node) { c.readGridBill(n) }),
+	})
+}
+
+// yes reads a choice between true and false.
+func yes(dst *bool) func(node) {
+	return func(n node) {
+		if s, ok := n.scalar("true or false", "!!bool"); ok {
+			*dst = s == "true" || s == "True" || s == "TRUE"
+		}
+	}
+}
+
+func (c *Config) readGridBill(n node) {
+	var g GridBill
+	var kWh tariff.Micro
+	given := n.object(fields{
+		"month": checked(&g.Month, func(s string) error {
+			if _, err := time.Parse("2006-01", s); err != nil {
+				return fmt.Errorf("%q: expected a month such as 2026-11", s)
+			}
+			return nil
+		}),
+		"building": text(&g.Building), "kwh": price(&kWh), "amount": price(&g.Amount),
+	})
+	if given != nil && (!given["month"] || !given["kwh"]) {
+		n.bad("a grid bill without month or kwh: expected both, such as {month: 2026-11, kwh: \"1820.5\", amount: \"1166.94\"}")
+		return
+	}
+	g.EnergyMWh = int64(kWh) // a millionth of a kWh is a mWh
+	for _, other := range c.Billing.GridBills {
+		if other.Month == g.Month && other.Building == g.Building {
+			n.bad("two grid bills of %s: expected one for the estate, or one a building", g.Month)
+		}
+	}
+	c.Billing.GridBills = append(c.Billing.GridBills, g)
+}
