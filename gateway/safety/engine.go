@@ -31,7 +31,8 @@ type Engine struct {
 	order    []string // their names, sorted
 	latest   *pile    // found last
 	outage   outage
-	flags    flags          // of the estate as a whole
+	flags    flags // of the estate as a whole
+	limits   limits
 	received devices.Millis // receipt of the newest entry
 	listens  devices.Millis // since when silence is counted
 	ticked   devices.Millis // the newest instant given to Silence
@@ -85,7 +86,7 @@ type place struct {
 // New makes an engine that has seen nothing. Rules that r does not speak of run
 // with their defaults.
 func New(r Rules) *Engine {
-	e := &Engine{piles: map[string]*pile{}, loc: location(session.DefaultSettings().TimeZone), asleep: true}
+	e := &Engine{limits: unlimited, piles: map[string]*pile{}, loc: location(session.DefaultSettings().TimeZone), asleep: true}
 	for i := range All {
 		rule := &All[i]
 		if r.Off[rule.ID] {
@@ -96,6 +97,9 @@ func New(r Rules) *Engine {
 		a := &active{Rule: rule, t: t}
 		e.rules = append(e.rules, a)
 		d := rule.build(t)
+		if s, ok := d.(modeller); ok {
+			s.limit(&e.limits)
+		}
 		if w, ok := d.(watcher); ok {
 			e.watchers = append(e.watchers, watching{a, w})
 		}
@@ -161,6 +165,7 @@ func (e *Engine) settle() {
 	}
 	at := *e.due
 	e.due = nil
+	at.port.ask(&e.limits)
 	for i := range e.watchers {
 		w := &e.watchers[i]
 		stands := at.port.Flags.level(w.ID)

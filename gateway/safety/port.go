@@ -18,6 +18,7 @@ type port struct {
 	Joined   int64          `json:"joined"` // readings in the newest sample of Recent
 	Load     load           `json:"load"`
 	Charge   charge         `json:"charge"`
+	Ticked   bool           `json:"ticked,omitempty"` // the newest reading completed a tick of the model
 	Flags    flags          `json:"flags,omitempty"`
 	Alarms   []alarm        `json:"alarms,omitempty"`
 }
@@ -49,9 +50,12 @@ type charge struct {
 	PackMWh   int64          `json:"pack,omitempty"` // nominal energy of the one registered pack; 0: not known
 	EnergyMWh int64          `json:"mwh,omitempty"`  // since the start, as far as the readings tell
 	Curve     sketch         `json:"curve"`
+	Model     *model         `json:"model,omitempty"` // while it is open
 
-	Second secondMemory `json:"second"`
-	Time   timeMemory   `json:"time"`
+	Second finding     `json:"second"` // what second_load was raised for
+	Way    kind        `json:"way,omitempty"`
+	Told   [kinds]bool `json:"told"` // findings that a flag was raised for
+	Time   timeMemory  `json:"time"`
 }
 
 // The bounds of a step that is believed, as the session fold has them.
@@ -90,12 +94,18 @@ func (p *port) take(r *devices.Reading) bool {
 	p.Now, p.W = now.T, now.W
 	p.Load.follow(p)
 	p.Charge.add(now, p.Step)
+	if m := p.Charge.Model; m != nil {
+		p.Ticked = m.add(now.T, now.W, p.Interval)
+	}
 	return true
 }
 
 // forget drops the curve of a port whose clock cannot be followed.
 func (p *port) forget() {
 	p.Now, p.Recent, p.Load, p.Register = 0, window{}, load{}, register{}
+	if p.Charge.Model != nil {
+		p.Charge.Model = &model{}
+	}
 }
 
 // keep adds a sample to the recent past. Those closer than the grain become one,
@@ -148,7 +158,7 @@ func (p *port) read(r *devices.Reading) int32 {
 
 // begin starts the memory of a new session, with what is known from its start on.
 func (p *port) begin(s *session.Session) {
-	p.Charge = charge{ID: s.ID, Open: true, Start: s.Start}
+	p.Charge = charge{ID: s.ID, Open: true, Start: s.Start, Model: &model{Zero: s.Start}}
 	p.Charge.name(s)
 	p.Load.begin(s.Start)
 	for i := p.Recent.len() - 1; i >= 0; i-- {
@@ -165,18 +175,22 @@ func (p *port) begin(s *session.Session) {
 			}
 		}
 		p.Charge.add(x, by)
+		p.Charge.Model.add(x.T, x.W, p.Interval)
 	}
 }
 
 // end closes the session. Its curve says nothing of what comes after it.
 func (p *port) end(at devices.Millis) {
-	p.Charge.Open = false
+	p.Charge.Open, p.Charge.Model, p.Ticked = false, nil, false
 	p.Recent.cut(at)
 }
 
 // resume goes on with a session that the clock had closed too early.
 func (p *port) resume() {
 	p.Charge.Open = true
+	if p.Charge.Model == nil {
+		p.Charge.Model = &model{Zero: p.Now}
+	}
 	p.Charge.add(sample{T: p.Now, W: p.W}, p.Step) // the reading that showed it
 }
 
@@ -197,4 +211,26 @@ func (c *charge) add(s sample, by step) {
 		c.EnergyMWh += (int64(by.Before) + int64(s.W)) * int64(by.For) / (2 * mwhDivisor)
 	}
 	c.Curve.add(s.T, int64(s.W))
+}
+
+// oneCharger reports whether the curve of the session is, so far, one that one
+// charger could draw, which may have been interrupted.
+func (p *port) oneCharger() bool {
+	m := p.Charge.Model
+	return p.Load.Starts <= 3 && (m == nil || m.plain())
+}
+
+// ask puts the model's questions to the newest reading.
+func (p *port) ask(x *limits) {
+	m := p.Charge.Model
+	if m == nil {
+		return
+	}
+	if p.Ticked {
+		p.Ticked = false
+		m.look(p, x)
+	}
+	if p.W > m.Most {
+		m.note(surge, p.Now, m.sudden(p, x))
+	}
 }

@@ -35,9 +35,12 @@ type Rule struct {
 
 // All are the rules that are built, in the order in which they look at a reading.
 var All = []Rule{
-	{ID: "over_power", Version: 1, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
+	{ID: "over_power", Version: 2, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
 	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Max: hotBurstMax, Coarsest: 150 * time.Second, build: newHotBurst},
-	{ID: "second_load", Version: 1, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 6 * time.Minute, build: newSecondLoad},
+	{ID: "second_load", Version: 2, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 70 * time.Second, build: newSecondLoad},
+	{ID: "two_tapers", Version: 1, Defaults: twoTapersDefaults, Max: twoTapersMax, Coarsest: 6 * time.Minute, build: newTwoTapers},
+	{ID: "cycling_load", Version: 1, Defaults: cyclingLoadDefaults, Coarsest: 70 * time.Second, build: newCyclingLoad},
+	{ID: "resistive_load", Version: 1, Defaults: resistiveLoadDefaults, Coarsest: 6 * time.Minute, build: newResistiveLoad},
 	{ID: "excess_energy", Version: 1, Defaults: excessEnergyDefaults, build: newExcessEnergy},
 	{ID: "over_time", Version: 1, Defaults: overTimeDefaults, build: newOverTime},
 	{ID: "device_alarm", Version: 1, Defaults: deviceAlarmDefaults, build: newDeviceAlarm},
@@ -143,6 +146,11 @@ type watcher interface {
 	see(p *port, stands level) level
 	// tell says it in words and numbers, when a flag is raised.
 	tell(p *port, l level) story
+}
+
+// A modeller sets thresholds of the model of one charge.
+type modeller interface {
+	limit(x *limits)
 }
 
 // A listener hears the events of ports and piles, and every reading that might

@@ -24,6 +24,7 @@ type trace struct {
 	Tier     string       `json:"tier"`
 	Onset    float64      `json:"onset_s"`
 	Points   [][2]float64 `json:"points"`
+	Desc     []string     `json:"desc"`
 	EnergyWh []float64    `json:"energy_wh"`
 }
 
