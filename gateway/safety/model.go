@@ -74,10 +74,10 @@ const (
 	kneeSpan    = 15 * minute
 	standLeast  = 180 // per mille of the peak: under this it may be the end of a taper
 	standMost   = 900 // per mille of the peak: over this it has not begun to fall
-	stageLeast  = 250 // per mille of the full power: under this it is pre-charge
+	stageLeast  = 300 // per mille of the full power: under this it is pre-charge
 	stageMost   = 900
 	kneeLeast   = 300   // per mille of the peak
-	kneeMore    = 200   // 1/10,000 a minute
+	kneeMore    = 220   // 1/10,000 a minute
 	steadyMost  = 50    // per mille: spread of a steady level
 	surgeEnergy = 6_000 // mWh
 )
@@ -106,6 +106,7 @@ func (m *model) add(now devices.Millis, mW int32, interval devices.Millis) bool 
 	if m.Bin.End != 0 && now-m.Bin.End > max(holeTime, 3*interval) {
 		m.rest(m.Bin.End)
 	}
+	gap := now - m.Bin.End
 	m.Bin.End = now
 	switch running := int64(mW) >= restMW; {
 	case !running && m.Since != 0:
@@ -121,7 +122,7 @@ func (m *model) add(now devices.Millis, mW int32, interval devices.Millis) bool 
 	}
 	m.Bin.W += int64(mW)
 	m.Bin.N++
-	if now-m.Bin.T+interval < tickWidth {
+	if now-m.Bin.T < tickWidth/2 && gap < tickWidth {
 		return false
 	}
 	m.tick()
@@ -166,7 +167,7 @@ func (m *model) look(p *port, x *limits) {
 	if m.Ticks.n < 3 {
 		return
 	}
-	m.Peak = max(m.Peak, m.Ticks.median(0, 2))
+	m.Peak = max(m.Peak, m.Ticks.low(0, 2))
 	m.Most = max(m.Most, m.Peak)
 	now := p.Now
 	if !m.Looks && now-m.Since >= settled {
@@ -198,7 +199,7 @@ func (m *model) note(k kind, now devices.Millis, f finding) {
 func (m *model) stages(p *port) (f finding) {
 	w := &p.Recent
 	full := int64(m.Ticks.median(0, 2))
-	if int64(m.Ticks.low(0, 3))*10 < full*9 {
+	if int64(m.Ticks.low(0, 2))*10 < full*9 {
 		return f // it does not stay
 	}
 	var first, firstMid, last devices.Millis
@@ -237,8 +238,8 @@ func (m *model) stages(p *port) (f finding) {
 func (m *model) rise(x *limits) (f finding) {
 	r := &m.Ticks
 	c := r.until(0, x.hold+minute/2)
-	if r.age(c) < x.hold-minute && c+1 < r.n {
-		c++
+	for (r.age(c) < x.hold-minute || c < 2) && c+1 < r.n {
+		c++ // reports come more seldom: three of them
 	}
 	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.at(c).T)*100+m.Zero-m.Since < settled {
 		return f
@@ -253,8 +254,9 @@ func (m *model) rise(x *limits) (f finding) {
 	if int64(before)*1000 < int64(low)*stageLeast && at-m.Since < preCharge {
 		return f
 	}
-	if (r.at(c).W-r.at(c+1).W)*2 < up || m.cameBack(c, low) {
-		return f
+	jump, earlier := r.at(c).W-r.at(c+2).W, r.at(c+2).W-r.at(min(c+4, r.n-1)).W // over two ticks: one may hold both levels
+	if jump*4 < up*3 || jump < 2*earlier || m.cameBack(c, low) {
+		return f // a ramp, or the end of a dip
 	}
 	return finding{Before: before, After: low, At: at}
 }
@@ -417,7 +419,7 @@ func (m *model) level(now devices.Millis, x *limits) (f finding) {
 // that power goes on for an hour, and tapers.
 func (m *model) short(now devices.Millis) (f finding) {
 	long := now - m.Since
-	if long < 2*minute || m.Ticks.n < 2 {
+	if long < 2*minute || m.Ticks.n < 2 || m.Beat.N != 1 { // the first of the session
 		return f
 	}
 	return finding{At: now, After: m.Ticks.median(0, medianOf), Times: int32(long / second)}
@@ -426,12 +428,15 @@ func (m *model) short(now devices.Millis) (f finding) {
 // sudden: two readings in a row far over all that this charge drew before. One
 // may be the meter's.
 func (m *model) sudden(p *port, x *limits) (f finding) {
-	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settled || p.Recent.len() < 2 {
+	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settled || p.Recent.len() < 2 || p.Step.For > 150*second {
 		return f
 	}
 	base := m.Most
 	now, last := p.Recent.at(0), p.Recent.at(1)
 	limit := int64(base) + max(x.surge, int64(base)*x.surgeShare/1000)
+	if int64(base)*1000 < int64(now.W)*stageLeast && p.Now-m.Since < preCharge {
+		return f
+	}
 	if int64(now.W) < limit || int64(last.W) < limit && !m.byRegister(p, base) {
 		return f
 	}

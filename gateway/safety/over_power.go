@@ -25,7 +25,7 @@ type overPower struct {
 }
 
 var (
-	overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 950, "critical_w": 1000, "window_min": 5}
+	overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 1000, "critical_w": 1000, "window_min": 5}
 	overPowerMax      = map[string]float64{"window_min": 20}
 )
 

@@ -30,6 +30,12 @@ type step struct {
 	Reg    int32          `json:"reg"`    // how far the register went, mWh; -1 for unknown
 }
 
+// restedWithin reports whether the register says that nothing was drawn for a
+// third of the step or more: a rest between two reports that did not see it.
+func (s *step) restedWithin(w int32) bool {
+	return s.Reg >= 0 && s.For > 100*second && int64(s.Reg)*mwhDivisor*3 < int64(min(s.Before, w))*int64(s.For)*2
+}
+
 // register is the newest reading of an energy register.
 type register struct {
 	MWh   int64  `json:"mwh,omitempty"`
@@ -52,10 +58,11 @@ type charge struct {
 	Curve     sketch         `json:"curve"`
 	Model     *model         `json:"model,omitempty"` // while it is open
 
-	Second finding     `json:"second"` // what second_load was raised for
-	Way    kind        `json:"way,omitempty"`
-	Told   [kinds]bool `json:"told"` // findings that a flag was raised for
-	Time   timeMemory  `json:"time"`
+	Second finding        `json:"second"` // what second_load was raised for
+	Way    kind           `json:"way,omitempty"`
+	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
+	Told   [kinds]bool    `json:"told"`           // findings that a flag was raised for
+	Time   timeMemory     `json:"time"`
 }
 
 // The bounds of a step that is believed, as the session fold has them.
@@ -95,6 +102,9 @@ func (p *port) take(r *devices.Reading) bool {
 	p.Load.follow(p)
 	p.Charge.add(now, p.Step)
 	if m := p.Charge.Model; m != nil {
+		if p.Step.restedWithin(now.W) {
+			m.rest(now.T)
+		}
 		p.Ticked = m.add(now.T, now.W, p.Interval)
 	}
 	return true

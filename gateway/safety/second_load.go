@@ -19,7 +19,7 @@ import (
 // electricity). On the 374 normal labelled traces no running charge rose by more
 // than 3.0 % of its power at once and for good, and none had two reports on the
 // way up, at 30 s or at 60 s; so the thresholds of the table (80 W, 35 %, 10
-// min), which miss nine of ten small second loads, are 6 W, 4 % and 4 min here.
+// min), which miss nine of ten small second loads, are 6 W, 4 % and 5 min here.
 //
 // Not a second load: what follows a rest or a hole (resumption after a power
 // cut, another bike), a pulse after full (it begins under 15 % of the charge's
@@ -34,7 +34,7 @@ import (
 type secondLoad struct{ t thresholds }
 
 var (
-	secondLoadDefaults = map[string]float64{"step_w": 6, "step_percent": 4, "hold_min": 4, "min_w": 20, "surge_w": 150, "surge_percent": 25}
+	secondLoadDefaults = map[string]float64{"step_w": 6, "step_percent": 4, "hold_min": 5, "min_w": 20, "surge_w": 150, "surge_percent": 25}
 	secondLoadMax      = map[string]float64{"hold_min": 20}
 )
 
@@ -58,7 +58,7 @@ func (r *secondLoad) see(p *port, stands level) level {
 		return none
 	}
 	for _, k := range [...]kind{surge, risen, inStages} {
-		if f := m.Found[k]; f.At > p.Charge.Second.At {
+		if f := m.Found[k]; f.At > p.Charge.Calm {
 			p.Charge.Second, p.Charge.Way = f, k
 			return warning
 		}
@@ -70,7 +70,8 @@ func (r *secondLoad) see(p *port, stands level) level {
 func (r *secondLoad) goes(p *port) level {
 	f := &p.Charge.Second
 	mean, ok := p.Recent.mean(5 * minute)
-	if ok && mean < int64(f.Before+(f.After-f.Before)/5) {
+	if ok && p.Now-f.At > 6*minute && mean < int64(f.Before+(f.After-f.Before)/5) {
+		p.Charge.Calm = p.Now
 		return none
 	}
 	return unsure

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// tickWidth is how long readings are gathered for one tick.
-	tickWidth = 55_000
+	// tickWidth is how far apart two reports are to be a tick each; what comes
+	// oftener is gathered for half of that or more.
+	tickWidth = 45_000
 	// tickCount is how many ticks are kept: 48 minutes, or 4 hours at 300 s.
 	tickCount = 48
 )

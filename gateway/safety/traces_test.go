@@ -141,6 +141,9 @@ func tallyUp(t *testing.T, traces []trace, rules Rules) []*tally {
 		for _, id := range ids {
 			y.rules[id]++
 		}
+		if os.Getenv("MISSES") != "" && (first >= 0) != (x.Label == 1) {
+			t.Log(x.ID, x.Label, x.Tier, x.Class, x.Desc, ids)
+		}
 		if first >= 0 {
 			y.hit++
 			y.minutes = append(y.minutes, (first-x.Onset)/60)
