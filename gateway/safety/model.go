@@ -76,10 +76,10 @@ const (
 	standMost   = 900 // per mille of the peak: over this it has not begun to fall
 	stageLeast  = 300 // per mille of the full power: under this it is pre-charge
 	stageMost   = 900
-	kneeLeast   = 300   // per mille of the peak
+	kneeLeast   = 350   // per mille of the peak
 	kneeMore    = 220   // 1/10,000 a minute
 	steadyMost  = 50    // per mille: spread of a steady level
-	surgeEnergy = 6_000 // mWh
+	surgeEnergy = 4_000 // mWh
 )
 
 // limits are the thresholds of the rules that ask the model.
@@ -278,38 +278,48 @@ func (m *model) cameBack(c int, level int32) bool {
 }
 
 // stand: a taper of one charger never stands still above its float. It is held
-// against the slowest taper of the table.
+// against the slowest taper of the table: over the whole span, or over a shorter
+// one, more strictly, high above any float.
 func (m *model) stand(x *limits) (f finding) {
-	r := &m.Ticks
-	i := r.until(0, x.span)
-	j := r.until(i, x.span+5*minute)
-	if r.age(i) < x.span-5*minute || i+1 >= r.n || m.Peak == 0 {
-		m.Held = 0
-		return f
+	f, long := m.stands(x.span, x.standShare, standLeast, x)
+	short := finding{}
+	if !long {
+		short, long = m.stands(x.span*2/3, x.standShare/2, 600, x)
+		f = short
 	}
-	a, b := r.median(i, j), r.median(0, r.until(0, 5*minute-30_000))
-	share, was := int64(b)*1000/int64(m.Peak), int64(a)*1000/int64(m.Peak)
-	if share < standLeast || was > standMost+20 || share > standMost || b < 20_000 {
+	if !long {
 		m.Held = 0
-		return f
+		return finding{}
+	}
+	if m.Held++; m.Held < 2 {
+		return finding{}
+	}
+	return f
+}
+
+// stands reports whether the fall over a span is under a share, in per cent, of
+// what one charger would have fallen by, at least per mille of the peak.
+func (m *model) stands(span devices.Millis, share, least int64, x *limits) (f finding, ok bool) {
+	r := &m.Ticks
+	i := r.until(0, span)
+	j := r.until(i, span+5*minute)
+	if r.age(i) < span-5*minute || i+1 >= r.n || m.Peak == 0 {
+		return f, false
+	}
+	a, b := r.median(i, j), r.median(0, r.until(0, 5*minute-30*second))
+	now, was := int64(b)*1000/int64(m.Peak), int64(a)*1000/int64(m.Peak)
+	if now < least || was > standMost+20 || now > standMost || b < 20_000 {
+		return f, false
 	}
 	for k := 0; k <= j; k++ {
 		if int64(r.at(k).W)*1000 < int64(b)*700 {
-			m.Held = 0
-			return f // a dip hides the slope
+			return f, false // a dip hides the slope
 		}
 	}
 	mins := int64(r.age(i)) / minute
-	// what one charger would have fallen by, per mille: (1 - float/level) x span/tau, the bend of the exponential left in
-	one := (1000 - x.float*1000/share) * mins / x.tau * 9 / 10
-	if int64(a-b)*100_000/int64(a) > one*x.standShare {
-		m.Held = 0
-		return f
-	}
-	if m.Held++; m.Held < 2 {
-		return f
-	}
-	return finding{Before: a, After: b}
+	// What one charger would have fallen by, per mille: (1 - float/level) x span/tau, less a tenth for its bend.
+	one := (1000 - x.float*1000/now) * mins / x.tau * 9 / 10
+	return finding{Before: a, After: b}, int64(a-b)*100_000/int64(a) <= one*share
 }
 
 // knee: one charger falls ever more slowly. A fall that has slowed, and then
@@ -419,7 +429,7 @@ func (m *model) level(now devices.Millis, x *limits) (f finding) {
 // that power goes on for an hour, and tapers.
 func (m *model) short(now devices.Millis) (f finding) {
 	long := now - m.Since
-	if long < 2*minute || m.Ticks.n < 2 || m.Beat.N != 1 { // the first of the session
+	if long < minute || m.Ticks.n < 2 || m.Beat.N != 1 { // the first of the session
 		return f
 	}
 	return finding{At: now, After: m.Ticks.median(0, medianOf), Times: int32(long / second)}

@@ -91,11 +91,11 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 	}
 	bike := charger(180, 5*time.Hour)
 	for name, f := range map[string]curve{
-		"one charger":                   bike,
-		"a power cut, zeros":            cut("1h", "1h25m", bike, false),
-		"a power cut, silence":          cut("1h", "1h25m", bike, true),
-		"a short cut":                   cut("1h", "1h4m", bike, false),
-		"resumed in the taper":          cut("80m", "2h10m", charger(240, time.Hour), false),
+		"one charger":          bike,
+		"a power cut, zeros":   cut("1h", "1h25m", bike, false),
+		"a power cut, silence": cut("1h", "1h25m", bike, true),
+		"a short cut":          cut("1h", "1h4m", bike, false),
+		"resumed in the taper": cut("80m", "2h10m", charger(240, time.Hour), false),
 		"a second bike after the first": func(d time.Duration) float64 {
 			switch {
 			case d < 110*time.Minute:
@@ -134,10 +134,10 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 			}
 			return w
 		},
-		"a slow ramp":         func(d time.Duration) float64 { return 200 * (1 + 0.14*d.Hours()) },
-		"a long pre-charge":   func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
-		"a step of 3 %":       plus(during("0", "5h", 300), during("1h", "5h", 9)),
-		"noise":               func(d time.Duration) float64 { return 300 + 6*math.Sin(d.Minutes()*1.7) },
+		"a slow ramp":       func(d time.Duration) float64 { return 200 * (1 + 0.14*d.Hours()) },
+		"a long pre-charge": func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
+		"a step of 3 %":     plus(during("0", "5h", 300), during("1h", "5h", 9)),
+		"noise":             func(d time.Duration) float64 { return 300 + 6*math.Sin(d.Minutes()*1.7) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, p report) {
