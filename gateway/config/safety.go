@@ -1,7 +1,10 @@
 package config
 
 import (
+	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,6 +38,28 @@ func (c *Config) readRules(n node) {
 
 // maxThreshold is above any threshold that a rule could have, whatever its unit.
 const maxThreshold = 1e9
+
+// LoadRules reads a file of thresholds alone: what stands under safety.rules in a
+// configuration. The error joins every [Problem].
+func LoadRules(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w; give a file such as: over_power: {warn_w: 700}", err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("rules: %s is over %d bytes: give a file of thresholds", path, maxFile)
+	}
+	doc := &document{file: path, dir: filepath.Dir(path), positions: map[string]position{}}
+	c := defaults(doc.dir)
+	c.File, c.positions = path, doc.positions
+	if root := doc.parse(data); root != nil {
+		c.readRules(node{doc: doc, yaml: root, at: position{root.Line, root.Column}})
+	}
+	if err := doc.bad.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 func readRule(n node) Rule {
 	r := Rule{Values: map[string]float64{}}

@@ -447,10 +447,15 @@ func (m *model) sudden(p *port, x *limits) (f finding) {
 	if int64(base)*1000 < int64(now.W)*stageLeast && p.Now-m.Since < preCharge {
 		return f
 	}
-	if int64(now.W) < limit || int64(last.W) < limit && !m.byRegister(p, base) {
+	switch {
+	case int64(now.W) < limit:
 		return f
+	case int64(last.W) >= limit:
+		return finding{Before: base, After: min(now.W, last.W), At: now.T}
+	case m.byRegister(p, base):
+		return finding{Before: base, After: now.W, At: now.T}
 	}
-	return finding{Before: base, After: min(now.W, max(last.W, base)), At: now.T}
+	return f
 }
 
 // byRegister reports whether the energy register confirms the newest reading.
