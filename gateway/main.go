@@ -50,6 +50,7 @@ type commands struct {
 	Replay   replayCmd   `cmd:"" help:"Run recorded messages through the whole pipeline into the ledger, as fast as it goes."`
 	Record   recordCmd   `cmd:"" help:"Write what the broker carries to a file that replay reads."`
 	Export   exportCmd   `cmd:"" help:"Write sessions for the accountant."`
+	Backtest backtestCmd `cmd:"" help:"Try the overuse rules, or other thresholds, on the ledger's past or on recorded traces, and report what they would have flagged."`
 	Verify   verifyCmd   `cmd:"" help:"Derive every session and bill again from the readings and compare; status 1 on a difference."`
 	Check    checkCmd    `cmd:"" help:"Load configuration and registries, try broker and InfluxDB, and print what was found."`
 	User     userCmd     `cmd:"" help:"Manage who may see the page."`

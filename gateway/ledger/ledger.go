@@ -40,7 +40,7 @@ const File = "ledger.db"
 var schema string
 
 // schemaVersion is what this program writes and reads (SQLite's user_version).
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Ledger is an open ledger. Its methods may be called from any goroutine.
 type Ledger struct {
@@ -148,7 +148,13 @@ func (l *Ledger) migrate(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it says so
-	if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("\nPRAGMA user_version = %d;", schemaVersion)); err != nil {
+	steps := [schemaVersion]string{schema, verdictSchema}
+	for _, step := range steps[version:] {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
 		return err
 	}
 	return tx.Commit()
