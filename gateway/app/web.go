@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pilewatch/gateway/config"
+	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/web"
 )
 
@@ -29,6 +30,7 @@ func (a *App) webServer() (*web.Server, error) {
 		Ledger: a.ledger, Live: a.batcher, Users: users,
 		Checks:  map[string]func() error{"ledger": a.ledger.Writable, "mqtt": a.source.Connected},
 		Metrics: a.metrics.handler(), Export: http.HandlerFunc(a.export), Log: a.log,
+		Judged: func(v ledger.Verdict) { a.safety.Judged(v) },
 	}), nil
 }
 

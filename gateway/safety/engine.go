@@ -16,6 +16,7 @@ type FlagChange struct {
 	Flag    *ledger.Flag   // a copy of its own
 	Cleared bool           //
 	At      devices.Millis // by the gateway's clock: receipt of the entry, or the instant given to Silence
+	Card    string         // of the session that the flag is about; never shown
 }
 
 // Engine applies the rules. It is for one goroutine at a time.

@@ -19,6 +19,7 @@ type standing struct {
 	What string       `json:"what,omitempty"` // tells apart flags of one rule: the alarm
 	Last string       `json:"last"`           // the newest id
 	Flag *ledger.Flag `json:"flag,omitempty"` // nil: none stands
+	Card string       `json:"card,omitempty"` // of the session that Flag is about
 }
 
 func (f flags) find(rule, what string) *standing {
@@ -95,11 +96,19 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 	}
 	e.locate(f, at)
 	f.Severity, f.Suspicion = l.severity(), s.suspicion
+	card := ""
+	if at.pile != nil && at.port.Charge.Open {
+		c := &at.port.Charge
+		card = c.Card
+		if c.Model != nil && s.numbers != nil {
+			s.numbers["session_peak_w"] = watts(int64(max(c.Model.Most, at.port.W)))
+		}
+	}
 	f.Evidence = evidence(s)
 	f.Message, f.MessageEN = e.message(f, at, when, s)
 	f.Advice, f.AdviceEN = s.adviceZH, s.adviceEN
-	row.Flag, row.Last = f, f.ID
-	e.tell(f, false)
+	row.Flag, row.Last, row.Card = f, f.ID, card
+	e.tell(row, false)
 }
 
 // locate says where a flag is, and whose session it is about.
@@ -150,9 +159,9 @@ func (e *Engine) clearRow(row *standing, when devices.Millis) {
 	if f == nil {
 		return
 	}
-	row.Flag = nil
 	f.ClearedAt = max(when, f.RaisedAt)
-	e.tell(f, true)
+	e.tell(row, true)
+	row.Flag, row.Card = nil, ""
 }
 
 // clearSession clears what the curve of a session that is over had shown.
@@ -165,12 +174,12 @@ func (e *Engine) clearSession(at place, end devices.Millis) {
 	}
 }
 
-func (e *Engine) tell(f *ledger.Flag, cleared bool) {
+func (e *Engine) tell(row *standing, cleared bool) {
 	if e.emit == nil {
 		return
 	}
-	own := *f
-	e.emit(FlagChange{Flag: &own, Cleared: cleared, At: e.received})
+	own := *row.Flag
+	e.emit(FlagChange{Flag: &own, Cleared: cleared, At: e.received, Card: row.Card})
 }
 
 // evidence gives the numbers and the curve as JSON; the same story, the same bytes.
