@@ -164,7 +164,7 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 	for i := range c.pending {
 		c.counts.note(&c.pending[i])
 	}
-	c.pending = nil // the ledger shares it with its readers
+	c.pending, c.cards = nil, nil // the ledger shares pending with its readers
 	if checkpoint {
 		c.since = 0
 	}

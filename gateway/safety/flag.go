@@ -69,6 +69,8 @@ type story struct {
 	adviceZH, adviceEN string
 	numbers            numbers
 	curve              [][2]float64
+	household          string // whose it is, where no port says so
+	building           string
 }
 
 // flagsAt gives the flags of a place.
@@ -95,6 +97,9 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 		f.ID = freshID(rule.ID, what, at, when, row.Last)
 	}
 	e.locate(f, at)
+	if at.pile == nil {
+		f.Household, f.Building = s.household, s.building
+	}
 	f.Severity, f.Suspicion = l.severity(), s.suspicion
 	card := ""
 	if at.pile != nil && at.port.Charge.Open {

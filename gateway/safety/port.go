@@ -7,20 +7,24 @@ import (
 
 // port is what is remembered of one port. Its size does not grow.
 type port struct {
-	Number   uint8          `json:"n"`
-	Newest   devices.Millis `json:"newest,omitempty"` // newest device time
-	Now      devices.Millis `json:"now"`              // time of the newest reading
-	W        int32          `json:"w"`                // its power, mW
-	Step     step           `json:"step"`             // what led to it
-	Interval devices.Millis `json:"interval"`         // at which it reports, as learned
-	Register register       `json:"register"`
-	Recent   window         `json:"recent"`
-	Joined   int64          `json:"joined"` // readings in the newest sample of Recent
-	Load     load           `json:"load"`
-	Charge   charge         `json:"charge"`
-	Ticked   bool           `json:"ticked,omitempty"` // the newest reading completed a tick of the model
-	Flags    flags          `json:"flags,omitempty"`
-	Alarms   []alarm        `json:"alarms,omitempty"`
+	Number   uint8             `json:"n"`
+	Newest   devices.Millis    `json:"newest,omitempty"` // newest device time
+	Now      devices.Millis    `json:"now"`              // time of the newest reading
+	W        int32             `json:"w"`                // its power, mW
+	Step     step              `json:"step"`             // what led to it
+	Interval devices.Millis    `json:"interval"`         // at which it reports, as learned
+	Register register          `json:"register"`
+	Recent   window            `json:"recent"`
+	Joined   int64             `json:"joined"` // readings in the newest sample of Recent
+	Load     load              `json:"load"`
+	Charge   charge            `json:"charge"`
+	Ticked   bool              `json:"ticked,omitempty"` // the newest reading completed a tick of the model
+	State    devices.PortState `json:"state,omitempty"`  // as stated last
+	Draws    devices.Millis    `json:"draws,omitempty"`  // since when it draws without a session
+	Full     devices.Millis    `json:"full,omitempty"`   // since when it is full and plugged in
+	Heat     heat              `json:"heat"`
+	Flags    flags             `json:"flags,omitempty"`
+	Alarms   []alarm           `json:"alarms,omitempty"`
 }
 
 // step is what lies between the newest reading and the one before it.
@@ -58,7 +62,8 @@ type charge struct {
 	Curve     sketch         `json:"curve"`
 	Model     *model         `json:"model,omitempty"` // while it is open
 
-	Second finding        `json:"second"` // what second_load was raised for
+	Usual  int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
+	Second finding        `json:"second"`          // what second_load was raised for
 	Way    kind           `json:"way,omitempty"`
 	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
 	Told   [kinds]bool    `json:"told"`           // findings that a flag was raised for
@@ -243,4 +248,23 @@ func (p *port) ask(x *limits) {
 	if p.W > m.Most {
 		m.note(surge, p.Now, m.sudden(p, x))
 	}
+}
+
+// stepMWh is the energy of the newest step, as far as the readings tell.
+func (p *port) stepMWh() int64 {
+	switch by := &p.Step; {
+	case by.Reg >= 0:
+		return int64(by.Reg)
+	case by.For <= maxGap:
+		return (int64(by.Before) + int64(p.W)) * int64(by.For) / (2 * mwhDivisor)
+	}
+	return 0
+}
+
+// early is the plateau of a session that is about to close; 0 where it is not known.
+func (c *charge) early(s *session.Session) int32 {
+	if c.ID != s.ID || c.Model == nil {
+		return 0
+	}
+	return c.Model.Early
 }
