@@ -16,8 +16,10 @@ type beat struct {
 	End devices.Millis        `json:"end"` // of the newest
 }
 
-// beats is how many make a rhythm.
-const beats = 3
+const (
+	beats    = 3           // make a rhythm
+	beatRest = 60 * minute // the longest rest in one
+)
 
 func (b *beat) on(now devices.Millis) {
 	copy(b.Off[1:], b.Off[:])
@@ -41,8 +43,8 @@ func (b *beat) off(m *model, now devices.Millis) (f finding) {
 		return f
 	}
 	on, off := slices.Max(b.On[:]), slices.Max(b.Off[:beats-1])
-	if slices.Min(b.On[:]) < 2*minute || on > 60*minute || on*10 > slices.Min(b.On[:])*18 ||
-		off*10 > slices.Min(b.Off[:beats-1])*20 || slices.Max(b.W[:])*100 > slices.Min(b.W[:])*120 || on > off*4 {
+	if slices.Min(b.On[:]) < 2*minute || on > 60*minute || on*10 > slices.Min(b.On[:])*25 ||
+		off*10 > slices.Min(b.Off[:beats-1])*30 || slices.Max(b.W[:])*100 > slices.Min(b.W[:])*120 || on > off*4 {
 		return f
 	}
 	return finding{After: b.W[0], Before: int32(on / minute), Times: b.N}

@@ -76,6 +76,7 @@ const (
 	standMost   = 900 // per mille of the peak: over this it has not begun to fall
 	stageLeast  = 300 // per mille of the full power: under this it is pre-charge
 	stageMost   = 900
+	stepLongest = 30 * minute
 	kneeLeast   = 350   // per mille of the peak
 	kneeMore    = 220   // 1/10,000 a minute
 	steadyMost  = 50    // per mille: spread of a steady level
@@ -291,10 +292,26 @@ func (m *model) stand(x *limits) (f finding) {
 		m.Held = 0
 		return finding{}
 	}
-	if m.Held++; m.Held < 2 {
+	if m.Held++; m.Held < 2 || m.stepped(f.After) {
 		return finding{}
 	}
 	return f
+}
+
+// stepped reports whether the level was reached in one step less than half an
+// hour ago: a pulse charger falls in steps, and stands on each for 20 minutes.
+func (m *model) stepped(level int32) bool {
+	r := &m.Ticks
+	k := 0
+	for k < r.n && int64(r.at(k).W)*100 <= int64(level)*104 {
+		k++
+	}
+	if k == r.n || r.age(k) >= stepLongest {
+		return false
+	}
+	before := r.until(k, r.age(k)+10*minute)
+	fall := r.at(before).W - level
+	return int64(r.at(min(k+1, r.n-1)).W-r.at(max(0, k-2)).W)*10 >= int64(fall)*6
 }
 
 // stands reports whether the fall over a span is under a share, in per cent, of
@@ -400,8 +417,13 @@ func (m *model) uneven(x *limits) (f finding) {
 		return f
 	}
 	limit := int64(mid) + max(5_000, int64(mid)*x.peak/1000)
-	for k := n - 1; k >= 0 && int64(s[k]) > limit; k-- {
-		f.Times++
+	for int64(r.at(j).W) > limit {
+		j-- // what it began with is no peak: a step down
+	}
+	for k := range j {
+		if int64(r.at(k).W) > limit {
+			f.Times++
+		}
 	}
 	if int64(f.Times) < x.peaks {
 		return finding{}

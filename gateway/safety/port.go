@@ -22,6 +22,7 @@ type port struct {
 	State    devices.PortState `json:"state,omitempty"`  // as stated last
 	Draws    devices.Millis    `json:"draws,omitempty"`  // since when it draws without a session
 	Full     devices.Millis    `json:"full,omitempty"`   // since when it is full and plugged in
+	Rhythm   *beat             `json:"rhythm,omitempty"` // of the session before
 	Heat     heat              `json:"heat"`
 	Flags    flags             `json:"flags,omitempty"`
 	Alarms   []alarm           `json:"alarms,omitempty"`
@@ -174,6 +175,10 @@ func (p *port) read(r *devices.Reading) int32 {
 // begin starts the memory of a new session, with what is known from its start on.
 func (p *port) begin(s *session.Session) {
 	p.Charge = charge{ID: s.ID, Open: true, Start: s.Start, Model: &model{Zero: s.Start}}
+	if p.Rhythm != nil && s.Start-p.Rhythm.End <= beatRest {
+		p.Charge.Model.Beat = *p.Rhythm
+	}
+	p.Rhythm = nil
 	p.Charge.name(s)
 	p.Load.begin(s.Start)
 	for i := p.Recent.len() - 1; i >= 0; i-- {
@@ -196,6 +201,9 @@ func (p *port) begin(s *session.Session) {
 
 // end closes the session. Its curve says nothing of what comes after it.
 func (p *port) end(at devices.Millis) {
+	if m := p.Charge.Model; m != nil && m.Beat.N > 0 {
+		p.Rhythm = &m.Beat // of a load that rests for longer than a session waits
+	}
 	p.Charge.Open, p.Charge.Model, p.Ticked = false, nil, false
 	p.Recent.cut(at)
 }

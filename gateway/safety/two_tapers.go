@@ -9,9 +9,9 @@ import "fmt"
 // taper.
 //
 // Why: one charger's power falls once, exponentially, to a float of 5-15 % of its
-// peak (domain.md). At a level L of the peak, with a float F, the slowest taper
-// of the table (tau_min 70) falls by (1 - F/L) x (1 - exp(-12/70)) in 12 minutes:
-// 12 % at half of the peak. What falls by less than stand_percent of that, twice
+// peak (domain.md). At a level L of the peak, with a float F, a taper of 90
+// minutes (the slowest of the table is 70, and cold or age make it slower) falls by
+// (1 - F/L) x (1 - exp(-12/90)) in 12 minutes: 9 % at half of the peak. What falls by less than stand_percent of that, twice
 // in a row, stands. The table's threshold (two falls of 25 % of the peak with 15
 // minutes of plateau between) sees the second taper only when it is over, hours
 // after the first.
@@ -23,7 +23,7 @@ import "fmt"
 type twoTapers struct{ t thresholds }
 
 var (
-	twoTapersDefaults = map[string]float64{"stand_min": 12, "stand_percent": 35, "float_percent": 12, "tau_min": 70, "again_factor": 4}
+	twoTapersDefaults = map[string]float64{"stand_min": 12, "stand_percent": 45, "float_percent": 15, "tau_min": 90, "again_factor": 4}
 	twoTapersMax      = map[string]float64{"stand_min": 30}
 )
 
