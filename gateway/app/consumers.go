@@ -13,6 +13,9 @@ import (
 // safetyRules gives the rules with the configured thresholds.
 func safetyRules(cfg *config.Config) (safety.Rules, error) {
 	rules := safety.Defaults()
+	for _, d := range cfg.Safety.Holidays {
+		rules.Holidays = append(rules.Holidays, safety.Days(d))
+	}
 	return rules, applyRules(cfg, rules)
 }
 

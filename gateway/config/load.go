@@ -68,7 +68,7 @@ func (c *Config) read(n node) {
 		"session": c.readSession,
 		"ledger":  func(n node) { n.object(fields{"keep_readings": duration(&c.Ledger.KeepReadings)}) },
 		"tariffs": c.readTariffs,
-		"safety":  func(n node) { n.object(fields{"rules": c.readRules}) },
+		"safety":  func(n node) { n.object(fields{"rules": c.readRules, "holidays": list(c.readHoliday)}) },
 		"alerts":  c.readAlerts,
 	})
 	c.inherit()

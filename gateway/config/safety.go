@@ -7,14 +7,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // Safety says which overuse rules run, and with which thresholds.
 type Safety struct {
-	Rules map[string]Rule // by rule id; those that the file speaks of
+	Rules    map[string]Rule // by rule id; those that the file speaks of
+	Holidays []Days          // when people are away, and no bike is missed
 }
+
+// Days is a span of days, both included, as 2006-01-02 in the estate's zone.
+type Days struct{ From, To string }
 
 // Rule is what the file says of an overuse rule.
 type Rule struct {
@@ -27,6 +32,27 @@ var RuleIDs = []string{"over_power", "second_load", "two_tapers", "excess_energy
 	"hot_burst", "cycling_load", "profile_mismatch", "card_concurrency", "household_volume", "silent_bike",
 	"back_to_back", "overstay", "port_temperature", "zombie_bike", "unauthorised_draw", "meter_imbalance",
 	"device_alarm", "pile_offline"}
+
+// readHoliday reads a span of days: {from: 2027-02-05, to: 2027-02-21}.
+func (c *Config) readHoliday(n node) {
+	var d Days
+	n.object(fields{"from": checked(&d.From, checkDay), "to": checked(&d.To, checkDay)})
+	if d.To == "" {
+		d.To = d.From
+	}
+	if d.From == "" || d.To < d.From {
+		n.bad("expected from, and to not before it, such as {from: 2027-02-05, to: 2027-02-21}")
+		return
+	}
+	c.Safety.Holidays = append(c.Safety.Holidays, d)
+}
+
+func checkDay(s string) error {
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return fmt.Errorf("%q: expected a day such as 2027-02-05", s)
+	}
+	return nil
+}
 
 func (c *Config) readRules(n node) {
 	known := fields{}

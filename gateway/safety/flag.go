@@ -39,6 +39,16 @@ func (f flags) level(rule string) level {
 	return none
 }
 
+// stand reports whether any flag stands.
+func (f flags) stand() bool {
+	for i := range f {
+		if f[i].Flag != nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (l level) severity() string {
 	switch l {
 	case critical:

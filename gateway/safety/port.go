@@ -129,8 +129,12 @@ func (p *port) forget() {
 func (p *port) keep(s sample) {
 	last := p.Recent.newest()
 	if s.T-last.T >= grain {
-		p.Recent.push(s)
 		p.Joined = 1
+		if !p.Charge.Open && int64(s.W) < restMW && int64(p.W) < restMW && !p.Flags.stand() {
+			p.Recent.pushIdle(s)
+			return
+		}
+		p.Recent.push(s)
 		return
 	}
 	p.Joined++
