@@ -76,7 +76,7 @@ const (
 	standMost   = 900 // per mille of the peak: over this it has not begun to fall
 	stageLeast  = 300 // per mille of the full power: under this it is pre-charge
 	stageMost   = 900
-	stepLongest = 30 * minute
+	stepLongest = 40 * minute
 	kneeLeast   = 350   // per mille of the peak
 	kneeMore    = 220   // 1/10,000 a minute
 	steadyMost  = 50    // per mille: spread of a steady level
@@ -298,8 +298,8 @@ func (m *model) stand(x *limits) (f finding) {
 	return f
 }
 
-// stepped reports whether the level was reached in one step less than half an
-// hour ago: a pulse charger falls in steps, and stands on each for 20 minutes.
+// stepped reports whether the level was reached in one step less than 40 minutes
+// ago: a pulse charger falls in steps, and stands on each for 20, in winter for 35.
 func (m *model) stepped(level int32) bool {
 	r := &m.Ticks
 	k := 0
@@ -365,7 +365,11 @@ func (m *model) knee(x *limits) (f finding) {
 	if int64(top)*1000 < int64(m.Peak)*kneeLeast || now < m.Slow+kneeMore || int64(now) < x.again*int64(max(m.Slow, 30)) || m.drops(i) {
 		return f
 	}
-	return finding{Before: r.median(i, i+2), After: top, Times: now}
+	before := r.median(i, i+2)
+	if int64(before)*1000 > int64(m.Peak)*standMost {
+		return f // what slowed was no taper yet
+	}
+	return finding{Before: before, After: top, Times: now}
 }
 
 // slope is how fast the power fell between two ticks, in 1/10,000 a minute, and

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"pilewatch/devices"
 )
 
 // coarse reports whether a way of reporting is too seldom for a rule.
@@ -19,7 +21,7 @@ func TestTwoTapersAreSeenWhenTheFirstComesToAStand(t *testing.T) {
 		r := newRig(t)
 		r.play(p, plus(charger(150, 30*time.Minute), charger(140, 3*time.Hour)), 5*time.Hour)
 		f := r.raised("two_tapers")
-		if f.Suspicion != "power_strip" || f.RaisedAt < at("40m") || f.RaisedAt > at("2h40m") {
+		if f.Suspicion != "power_strip" || f.RaisedAt < at("40m") || f.RaisedAt > at("2h40m")+devices.Millis(5*p.every.Milliseconds()) {
 			t.Errorf("%s at %v", f.Suspicion, f.RaisedAt.Sub(t0))
 		}
 		var ev struct {

@@ -36,9 +36,10 @@ type step struct {
 }
 
 // restedWithin reports whether the register says that nothing was drawn for a
-// third of the step or more: a rest between two reports that did not see it.
+// third of the step or more: a rest between two reports that did not see it. The
+// register may count in whole watt-hours.
 func (s *step) restedWithin(w int32) bool {
-	return s.Reg >= 0 && s.For > 100*second && int64(s.Reg)*mwhDivisor*3 < int64(min(s.Before, w))*int64(s.For)*2
+	return s.Reg >= 0 && s.For > 100*second && int64(s.Reg+2000)*mwhDivisor*3 < int64(min(s.Before, w))*int64(s.For)*2
 }
 
 // register is the newest reading of an energy register.
