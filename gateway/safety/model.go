@@ -282,13 +282,11 @@ func (m *model) cameBack(c int, level int32) bool {
 // against the slowest taper of the table: over the whole span, or over a shorter
 // one, more strictly, high above any float.
 func (m *model) stand(x *limits) (f finding) {
-	f, long := m.stands(x.span, x.standShare, standLeast, x)
-	short := finding{}
-	if !long {
-		short, long = m.stands(x.span*2/3, x.standShare/2, 600, x)
-		f = short
+	f, ok := m.stands(x.span, x.standShare, standLeast, x)
+	if !ok {
+		f, ok = m.stands(x.span*2/3, x.standShare/2, 600, x)
 	}
-	if !long {
+	if !ok {
 		m.Held = 0
 		return finding{}
 	}

@@ -209,7 +209,7 @@ func (p *port) end(at devices.Millis) {
 	if m := p.Charge.Model; m != nil && m.Beat.N > 0 {
 		p.Rhythm = &m.Beat // of a load that rests for longer than a session waits
 	}
-	p.Charge.Open, p.Charge.Model, p.Ticked = false, nil, false
+	p.Charge.Open, p.Charge.Model, p.Charge.Curve, p.Ticked = false, nil, sketch{}, false
 	p.Recent.cut(at)
 }
 

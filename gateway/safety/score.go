@@ -17,7 +17,6 @@ type Scores struct {
 	sums    map[string]*classScore // by tier and label
 	Misses  []string               // ids of unsafe traces that were not flagged
 	False   []string               // ids of normal traces that were
-	all     classScore
 }
 
 // classScore is of one class.
