@@ -485,3 +485,27 @@ func (userListCmd) Run(e *env) error {
 	}
 	return app.ListUsers(cfg, e.stdout)
 }
+
+type backtestCmd struct {
+	Traces   string `placeholder:"FILE" help:"Traces, NDJSON, one session a line; - is standard input. Without it: the ledger's past."`
+	Labels   bool   `help:"The traces have labels (label, class, tier, onset_s): report recall, false alarms, misses."`
+	Rules    string `type:"path" placeholder:"FILE" help:"Other thresholds to try, YAML as under safety.rules."`
+	Verdicts bool   `help:"Score the rules on what people said of the flags."`
+	From     string `placeholder:"TIME" help:"First flag that counts, a date or RFC 3339."`
+	To       string `placeholder:"TIME" help:"End of the span, excluded."`
+	Output   string `short:"o" default:"-" placeholder:"FILE" help:"File to write; - is standard output."`
+	Force    bool   `help:"Replace a file that exists."`
+}
+
+// Run tries the rules.
+func (b backtestCmd) Run(e *env) error {
+	cfg, err := e.load()
+	if err != nil {
+		return err
+	}
+	show, end := e.progress("backtest")
+	defer end()
+	return app.Backtest(e.ctx, cfg, e.options(), app.BacktestRequest{
+		Traces: b.Traces, Labels: b.Labels, Rules: b.Rules, Verdicts: b.Verdicts, From: b.From, To: b.To, Output: b.Output, Force: b.Force,
+	}, e.stdout, e.stderr, show)
+}

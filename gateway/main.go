@@ -61,6 +61,7 @@ type commands struct {
 	Export   exportCmd     `cmd:"" help:"Write sessions, statements, the notice board or the reconciliation, for a month or a span."`
 	Close    closeMonthCmd `cmd:"" name:"close-month" help:"Close a billing period for good; what arrives later goes to the next as 补记."`
 	Explain  explainCmd    `cmd:"" help:"Print how a session's bill came about, step by step."`
+	Backtest backtestCmd   `cmd:"" help:"Try the overuse rules, or other thresholds, on the ledger's past or on recorded traces, and report what they would have flagged."`
 	Verify   verifyCmd     `cmd:"" help:"Derive every session and bill again from the readings and compare, and check the closed periods; status 1 on a difference."`
 	Backup   backupCmd     `cmd:"" help:"Copy the ledger to a file, also while the gateway runs; --help says how to restore it."`
 	Repair   repairCmd     `cmd:"" help:"Set damaged journal blocks aside, after a copy, so that the gateway can go on without them."`

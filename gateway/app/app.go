@@ -113,6 +113,11 @@ func (a *App) open(ctx context.Context) error {
 	if a.safety, err = safety.NewConsumer(ctx, a.ledger, rules, a.log); err != nil {
 		return err
 	}
+	said, err := a.ledger.Verdicts(ctx)
+	if err != nil {
+		return err
+	}
+	a.safety.Judged(said...)
 	a.metrics, err = newMeters(a)
 	return err
 }

@@ -13,13 +13,21 @@ import (
 // safetyRules gives the rules with the configured thresholds.
 func safetyRules(cfg *config.Config) (safety.Rules, error) {
 	rules := safety.Defaults()
+	for _, d := range cfg.Safety.Holidays {
+		rules.Holidays = append(rules.Holidays, safety.Days(d))
+	}
+	return rules, applyRules(cfg, rules)
+}
+
+// applyRules sets what a configuration says of the rules.
+func applyRules(cfg *config.Config, rules safety.Rules) error {
 	if err := cfg.CheckRules(safety.Keys()); err != nil {
-		return rules, err
+		return err
 	}
 	for id, r := range cfg.Safety.Rules {
 		if r.Enabled != nil {
 			if err := rules.Enable(id, *r.Enabled); err != nil {
-				return rules, err
+				return err
 			}
 		}
 		if !slices.Contains(safety.Built(), id) {
@@ -27,11 +35,11 @@ func safetyRules(cfg *config.Config) (safety.Rules, error) {
 		}
 		for key, v := range r.Values {
 			if err := rules.Set(id, key, v); err != nil {
-				return rules, fmt.Errorf("safety.rules: %w", err)
+				return fmt.Errorf("safety.rules: %w", err)
 			}
 		}
 	}
-	return rules, nil
+	return nil
 }
 
 // consumers gives who reads the journal.

@@ -69,7 +69,7 @@ func (c *Config) read(n node) {
 		"ledger":  func(n node) { n.object(fields{"keep_readings": duration(&c.Ledger.KeepReadings)}) },
 		"tariffs": c.readTariffs,
 		"billing": c.readBilling,
-		"safety":  func(n node) { n.object(fields{"rules": c.readRules}) },
+		"safety":  func(n node) { n.object(fields{"rules": c.readRules, "holidays": list(c.readHoliday)}) },
 		"alerts":  c.readAlerts,
 	})
 	c.inherit()

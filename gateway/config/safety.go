@@ -1,17 +1,25 @@
 package config
 
 import (
+	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // Safety says which overuse rules run, and with which thresholds.
 type Safety struct {
-	Rules map[string]Rule // by rule id; those that the file speaks of
+	Rules    map[string]Rule // by rule id; those that the file speaks of
+	Holidays []Days          // when people are away, and no bike is missed
 }
+
+// Days is a span of days, both included, as 2006-01-02 in the estate's zone.
+type Days struct{ From, To string }
 
 // Rule is what the file says of an overuse rule.
 type Rule struct {
@@ -25,6 +33,27 @@ var RuleIDs = []string{"over_power", "second_load", "two_tapers", "excess_energy
 	"back_to_back", "overstay", "port_temperature", "zombie_bike", "unauthorised_draw", "meter_imbalance",
 	"device_alarm", "pile_offline"}
 
+// readHoliday reads a span of days: {from: 2027-02-05, to: 2027-02-21}.
+func (c *Config) readHoliday(n node) {
+	var d Days
+	n.object(fields{"from": checked(&d.From, checkDay), "to": checked(&d.To, checkDay)})
+	if d.To == "" {
+		d.To = d.From
+	}
+	if d.From == "" || d.To < d.From {
+		n.bad("expected from, and to not before it, such as {from: 2027-02-05, to: 2027-02-21}")
+		return
+	}
+	c.Safety.Holidays = append(c.Safety.Holidays, d)
+}
+
+func checkDay(s string) error {
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return fmt.Errorf("%q: expected a day such as 2027-02-05", s)
+	}
+	return nil
+}
+
 func (c *Config) readRules(n node) {
 	known := fields{}
 	for _, id := range RuleIDs {
@@ -35,6 +64,28 @@ func (c *Config) readRules(n node) {
 
 // maxThreshold is above any threshold that a rule could have, whatever its unit.
 const maxThreshold = 1e9
+
+// LoadRules reads a file of thresholds alone: what stands under safety.rules in a
+// configuration. The error joins every [Problem].
+func LoadRules(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w; give a file such as: over_power: {warn_w: 700}", err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("rules: %s is over %d bytes: give a file of thresholds", path, maxFile)
+	}
+	doc := &document{file: path, dir: filepath.Dir(path), positions: map[string]position{}}
+	c := defaults(doc.dir)
+	c.File, c.positions = path, doc.positions
+	if root := doc.parse(data); root != nil {
+		c.readRules(node{doc: doc, yaml: root, at: position{root.Line, root.Column}})
+	}
+	if err := doc.bad.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 func readRule(n node) Rule {
 	r := Rule{Values: map[string]float64{}}

@@ -37,8 +37,10 @@ type Consumer struct {
 
 	mu       sync.Mutex
 	engine   *Engine
-	next     ledger.Seq      // the first entry that the engine has not seen
-	pending  []ledger.Entry  // flags that are not committed yet
+	next     ledger.Seq     // the first entry that the engine has not seen
+	pending  []ledger.Entry // flags that are not committed yet
+	cards    []string       // of the sessions of pending
+	habits   habits
 	owed     bool            // a block was seen, and its commit failed: it comes again
 	since    int             // entries since the last checkpoint
 	blob     int             // bytes of the last checkpoint
@@ -135,11 +137,13 @@ func (c *Consumer) Close(ctx context.Context) error {
 // collect turns a change into an entry of the journal.
 func (c *Consumer) collect(f FlagChange) {
 	c.pending = append(c.pending, ledger.Entry{Kind: ledger.KindFlag, Cleared: f.Cleared, Received: f.At, Flag: f.Flag})
+	c.cards = append(c.cards, f.Card)
 }
 
 // commit appends what is pending with the cursor, in one transaction. A block
 // without flags moves no cursor here: who runs the consumer does that, less often.
 func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
+	c.quieten()
 	if len(c.pending) == 0 && !checkpoint {
 		return nil
 	}
@@ -157,7 +161,7 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 	for i := range c.pending {
 		c.counts.note(&c.pending[i])
 	}
-	c.pending = nil // the ledger shares it with its readers
+	c.pending, c.cards = nil, nil // the ledger shares pending with its readers
 	if checkpoint {
 		c.since, c.blob = 0, len(b.Checkpoints[Name].Blob)
 	}

@@ -12,6 +12,18 @@
 // flag says where, when and what was measured, and asks for a visit that helps.
 // It names no card, no person and no room.
 //
+// # One charge
+//
+// Rules about power curves ask a [model] of one charge what one charger does not
+// explain; their thresholds are its limits. REPORT.md says how good that is, per
+// class, with the command that makes it. [Judge] runs a recorded trace through the
+// fold of sessions and the rules, as live readings go.
+//
+// # Verdicts
+//
+// What people say of a flag is kept by the ledger. [Consumer.Judged] holds back
+// what they called a card's habit.
+//
 // # Time
 //
 // Rules about power work in the time of the readings: means and medians are

@@ -16,6 +16,7 @@ type FlagChange struct {
 	Flag    *ledger.Flag   // a copy of its own
 	Cleared bool           //
 	At      devices.Millis // by the gateway's clock: receipt of the entry, or the instant given to Silence
+	Card    string         // of the session that the flag is about; never shown
 }
 
 // Engine applies the rules. It is for one goroutine at a time.
@@ -23,6 +24,10 @@ type Engine struct {
 	rules     []*active
 	watchers  []watching
 	listeners []listening
+	followers []following
+	hourlies  []following
+	meters    []following
+	holidays  []Days
 	offline   *pileOffline // nil when that rule is off
 
 	registry registry
@@ -30,8 +35,11 @@ type Engine struct {
 	piles    map[string]*pile
 	order    []string // their names, sorted
 	latest   *pile    // found last
+	cards    map[string]*cardMemory
+	hour     devices.Millis // the newest hour of receipt that was looked at
 	outage   outage
-	flags    flags          // of the estate as a whole
+	flags    flags // of the estate as a whole
+	limits   limits
 	received devices.Millis // receipt of the newest entry
 	listens  devices.Millis // since when silence is counted
 	ticked   devices.Millis // the newest instant given to Silence
@@ -58,19 +66,28 @@ type listening struct {
 	listener
 }
 
+// following is a rule of one of the rarer kinds.
+type following struct {
+	*active
+	d detector
+}
+
 // pile is what is remembered of one pile.
 type pile struct {
 	Name     string         `json:"name"`
-	Heard    devices.Millis `json:"heard,omitempty"`    // receipt of its newest word
-	Interval devices.Millis `json:"interval,omitempty"` // between its words
-	Will     devices.Millis `json:"will,omitempty"`     // receipt of its last will, when it has not spoken since
-	Out      bool           `json:"out,omitempty"`      // one of the standing outage
-	Whole    port           `json:"whole"`              // port 0: the pile as a whole
-	Ports    []*port        `json:"ports,omitempty"`    // ascending by number
+	Heard    devices.Millis `json:"heard,omitempty"`     // receipt of its newest word
+	Interval devices.Millis `json:"interval,omitempty"`  // between its words
+	Will     devices.Millis `json:"will,omitempty"`      // receipt of its last will, when it has not spoken since
+	Out      bool           `json:"out,omitempty"`       // one of the standing outage
+	Whole    port           `json:"whole"`               // port 0: the pile as a whole
+	Ports    []*port        `json:"ports,omitempty"`     // ascending by number
+	PortsMWh int64          `json:"ports_mwh,omitempty"` // what its ports delivered, as far as readings tell
+	Meter    meter          `json:"meter"`
 }
 
 // registry is what the rules use of the settings.
 type registry struct {
+	Known devices.Millis          `json:"known,omitempty"` // receipt of the first settings
 	Zone  string                  `json:"zone,omitempty"`
 	Piles map[string]session.Pile `json:"piles,omitempty"`
 	Cards map[string]session.Card `json:"cards,omitempty"`
@@ -85,7 +102,7 @@ type place struct {
 // New makes an engine that has seen nothing. Rules that r does not speak of run
 // with their defaults.
 func New(r Rules) *Engine {
-	e := &Engine{piles: map[string]*pile{}, loc: location(session.DefaultSettings().TimeZone), asleep: true}
+	e := &Engine{limits: unlimited, piles: map[string]*pile{}, loc: location(session.DefaultSettings().TimeZone), asleep: true, cards: map[string]*cardMemory{}, holidays: r.Holidays}
 	for i := range All {
 		rule := &All[i]
 		if r.Off[rule.ID] {
@@ -96,11 +113,22 @@ func New(r Rules) *Engine {
 		a := &active{Rule: rule, t: t}
 		e.rules = append(e.rules, a)
 		d := rule.build(t)
+		if s, ok := d.(modeller); ok {
+			s.limit(&e.limits)
+		}
 		if w, ok := d.(watcher); ok {
 			e.watchers = append(e.watchers, watching{a, w})
 		}
 		if l, ok := d.(listener); ok {
 			e.listeners = append(e.listeners, listening{a, l})
+		}
+		for _, x := range []struct {
+			is bool
+			to *[]following
+		}{{is[follower](d), &e.followers}, {is[hourly](d), &e.hourlies}, {is[meterer](d), &e.meters}} {
+			if x.is {
+				*x.to = append(*x.to, following{a, d})
+			}
 		}
 		if o, ok := d.(*pileOffline); ok {
 			o.active = a
@@ -109,6 +137,8 @@ func New(r Rules) *Engine {
 	}
 	return e
 }
+
+func is[T any](d detector) bool { _, ok := d.(T); return ok }
 
 // location gives a time zone; UTC for one that is unknown here.
 func location(zone string) *time.Location {
@@ -132,6 +162,15 @@ func (e *Engine) Apply(entry *ledger.Entry, emit func(FlagChange)) {
 		e.settle()
 	}
 	e.received = max(e.received, entry.Received)
+	if h := e.received - e.received%(60*minute); h > e.hour {
+		e.hour = h
+		if e.registry.Known == 0 {
+			e.registry.Known = e.received
+		}
+		for _, f := range e.hourlies {
+			f.d.(hourly).hour(e, f.active, h)
+		}
+	}
 	switch entry.Kind {
 	case ledger.KindReading:
 		e.reading(&entry.Reading, entry.Received)
@@ -161,6 +200,7 @@ func (e *Engine) settle() {
 	}
 	at := *e.due
 	e.due = nil
+	at.port.ask(&e.limits)
 	for i := range e.watchers {
 		w := &e.watchers[i]
 		stands := at.port.Flags.level(w.ID)
@@ -186,7 +226,9 @@ func (e *Engine) reading(r *devices.Reading, received devices.Millis) {
 	for i := range e.listeners {
 		e.listeners[i].reading(e, e.listeners[i].active, at, r)
 	}
+	at.port.State = r.State
 	if at.port.take(r) {
+		p.PortsMWh += at.port.stepMWh()
 		e.dueAt = at
 		e.due = &e.dueAt
 	}
@@ -209,11 +251,14 @@ func (e *Engine) status(s *devices.Status, received devices.Millis) {
 		p.Will = received // the broker says it, not the pile
 		return
 	}
-	e.hear(s.Pile, received)
+	p := e.hear(s.Pile, received)
+	for _, f := range e.meters {
+		f.d.(meterer).status(e, f.active, p, s)
+	}
 }
 
 func (e *Engine) configure(s *session.Settings) {
-	e.registry = registry{Zone: s.TimeZone, Piles: s.Piles, Cards: s.Cards}
+	e.registry = registry{Known: e.registry.Known, Zone: s.TimeZone, Piles: s.Piles, Cards: s.Cards}
 	e.loc = location(s.TimeZone)
 }
 
@@ -222,6 +267,16 @@ func (e *Engine) session(change session.ChangeKind, s *session.Session) {
 	p := e.pile(s.Pile)
 	at := place{p, p.port(s.Port)}
 	c := &at.port.Charge
+	early := c.early(s)
+	e.takeSession(change, s, at, c)
+	e.remember(change, s, early)
+	for _, f := range e.followers {
+		f.d.(follower).follow(e, f.active, at, change, s)
+	}
+}
+
+// takeSession lets the port take over what changed.
+func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at place, c *charge) {
 	switch {
 	case change == session.Opened, change == session.Reopened && c.ID != s.ID:
 		at.port.begin(s)

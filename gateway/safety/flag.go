@@ -19,6 +19,7 @@ type standing struct {
 	What string       `json:"what,omitempty"` // tells apart flags of one rule: the alarm
 	Last string       `json:"last"`           // the newest id
 	Flag *ledger.Flag `json:"flag,omitempty"` // nil: none stands
+	Card string       `json:"card,omitempty"` // of the session that Flag is about
 }
 
 func (f flags) find(rule, what string) *standing {
@@ -36,6 +37,16 @@ func (f flags) level(rule string) level {
 		return levelOf(s.Flag.Severity)
 	}
 	return none
+}
+
+// stand reports whether any flag stands.
+func (f flags) stand() bool {
+	for i := range f {
+		if f[i].Flag != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (l level) severity() string {
@@ -68,6 +79,8 @@ type story struct {
 	adviceZH, adviceEN string
 	numbers            numbers
 	curve              [][2]float64
+	household          string // whose it is, where no port says so
+	building           string
 }
 
 // flagsAt gives the flags of a place.
@@ -94,12 +107,23 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 		f.ID = freshID(rule.ID, what, at, when, row.Last)
 	}
 	e.locate(f, at)
+	if at.pile == nil {
+		f.Household, f.Building = s.household, s.building
+	}
 	f.Severity, f.Suspicion = l.severity(), s.suspicion
+	card := ""
+	if at.pile != nil && at.port.Charge.Open {
+		c := &at.port.Charge
+		card = c.Card
+		if c.Model != nil && s.numbers != nil {
+			s.numbers["session_peak_w"] = watts(int64(max(c.Model.Most, at.port.W)))
+		}
+	}
 	f.Evidence = evidence(s)
 	f.Message, f.MessageEN = e.message(f, at, when, s)
 	f.Advice, f.AdviceEN = s.adviceZH, s.adviceEN
-	row.Flag, row.Last = f, f.ID
-	e.tell(f, false)
+	row.Flag, row.Last, row.Card = f, f.ID, card
+	e.tell(row, false)
 }
 
 // locate says where a flag is, and whose session it is about.
@@ -150,9 +174,9 @@ func (e *Engine) clearRow(row *standing, when devices.Millis) {
 	if f == nil {
 		return
 	}
-	row.Flag = nil
 	f.ClearedAt = max(when, f.RaisedAt)
-	e.tell(f, true)
+	e.tell(row, true)
+	row.Flag, row.Card = nil, ""
 }
 
 // clearSession clears what the curve of a session that is over had shown.
@@ -165,12 +189,12 @@ func (e *Engine) clearSession(at place, end devices.Millis) {
 	}
 }
 
-func (e *Engine) tell(f *ledger.Flag, cleared bool) {
+func (e *Engine) tell(row *standing, cleared bool) {
 	if e.emit == nil {
 		return
 	}
-	own := *f
-	e.emit(FlagChange{Flag: &own, Cleared: cleared, At: e.received})
+	own := *row.Flag
+	e.emit(FlagChange{Flag: &own, Cleared: cleared, At: e.received, Card: row.Card})
 }
 
 // evidence gives the numbers and the curve as JSON; the same story, the same bytes.

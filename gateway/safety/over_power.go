@@ -25,7 +25,7 @@ type overPower struct {
 }
 
 var (
-	overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 950, "critical_w": 1000, "window_min": 5}
+	overPowerDefaults = map[string]float64{"warn_w": 600, "charger_w": 1000, "critical_w": 1000, "window_min": 5}
 	overPowerMax      = map[string]float64{"window_min": 20}
 )
 
@@ -44,7 +44,7 @@ func (r *overPower) see(p *port, stands level) level {
 	case mean > r.danger && p.Recent.above(evidence, r.danger) >= 2:
 		return critical
 	case mean > r.warn && p.Recent.above(evidence, r.warn) >= 2:
-		if mean > r.charger || !p.Load.oneCharger() || stands > info {
+		if mean > r.charger || !p.oneCharger() || stands > info {
 			return warning
 		}
 		if p.Recent.above(evidence, r.charger) > 0 {
@@ -60,7 +60,7 @@ func (r *overPower) see(p *port, stands level) level {
 func (r *overPower) tell(p *port, l level) story {
 	mean, _ := p.Recent.mean(r.t.minutes("window_min"))
 	limit, s := r.warn, story{suspicion: "power_strip"}
-	if p.Load.oneCharger() {
+	if p.oneCharger() {
 		s.suspicion = "oversize_charger"
 	}
 	if l == critical {

@@ -44,7 +44,7 @@ func (r *overTime) see(p *port, stands level) level {
 	}
 	m := &p.Charge.Time
 	r.count(p, m)
-	draws := int64(p.W) > r.draw
+	draws := int64(p.W) > r.limit(p)
 	switch {
 	case draws && m.Drawn > r.critical:
 		return critical
@@ -58,11 +58,21 @@ func (r *overTime) see(p *port, stands level) level {
 	return none
 }
 
+// limit is the power over which it counts: a float of up to 15 % of what the
+// charge drew (30 W, for hours) is no charging.
+func (r *overTime) limit(p *port) int64 {
+	if m := p.Charge.Model; m != nil {
+		return max(r.draw, int64(m.Most)*15/100)
+	}
+	return r.draw
+}
+
 // count adds the newest step to the time that is drawn, and begins again when
 // another load follows a rest.
 func (r *overTime) count(p *port, m *timeMemory) {
 	by := &p.Step
-	if int64(p.W) > r.draw && (int64(by.Before) > r.draw && by.For <= maxGap || int64(by.Reg)*mwhDivisor > r.draw*int64(by.For)) {
+	draw := r.limit(p)
+	if int64(p.W) > draw && (int64(by.Before) > draw && by.For <= maxGap || int64(by.Reg)*mwhDivisor > draw*int64(by.For)) {
 		m.Drawn += by.For
 	}
 	l := &p.Load

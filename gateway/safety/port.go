@@ -7,19 +7,25 @@ import (
 
 // port is what is remembered of one port. Its size does not grow.
 type port struct {
-	Number   uint8          `json:"n"`
-	Newest   devices.Millis `json:"newest,omitempty"` // newest device time
-	Now      devices.Millis `json:"now"`              // time of the newest reading
-	W        int32          `json:"w"`                // its power, mW
-	Step     step           `json:"step"`             // what led to it
-	Interval devices.Millis `json:"interval"`         // at which it reports, as learned
-	Register register       `json:"register"`
-	Recent   window         `json:"recent"`
-	Joined   int64          `json:"joined"` // readings in the newest sample of Recent
-	Load     load           `json:"load"`
-	Charge   charge         `json:"charge"`
-	Flags    flags          `json:"flags,omitempty"`
-	Alarms   []alarm        `json:"alarms,omitempty"`
+	Number   uint8             `json:"n"`
+	Newest   devices.Millis    `json:"newest,omitempty"` // newest device time
+	Now      devices.Millis    `json:"now"`              // time of the newest reading
+	W        int32             `json:"w"`                // its power, mW
+	Step     step              `json:"step"`             // what led to it
+	Interval devices.Millis    `json:"interval"`         // at which it reports, as learned
+	Register register          `json:"register"`
+	Recent   window            `json:"recent"`
+	Joined   int64             `json:"joined"` // readings in the newest sample of Recent
+	Load     load              `json:"load"`
+	Charge   charge            `json:"charge"`
+	Ticked   bool              `json:"ticked,omitempty"` // the newest reading completed a tick of the model
+	State    devices.PortState `json:"state,omitempty"`  // as stated last
+	Draws    devices.Millis    `json:"draws,omitempty"`  // since when it draws without a session
+	Full     devices.Millis    `json:"full,omitempty"`   // since when it is full and plugged in
+	Rhythm   *beat             `json:"rhythm,omitempty"` // of the session before
+	Heat     heat              `json:"heat"`
+	Flags    flags             `json:"flags,omitempty"`
+	Alarms   []alarm           `json:"alarms,omitempty"`
 }
 
 // step is what lies between the newest reading and the one before it.
@@ -27,6 +33,13 @@ type step struct {
 	For    devices.Millis `json:"for"`
 	Before int32          `json:"before"` // power at its beginning, mW
 	Reg    int32          `json:"reg"`    // how far the register went, mWh; -1 for unknown
+}
+
+// restedWithin reports whether the register says that nothing was drawn for a
+// third of the step or more: a rest between two reports that did not see it. The
+// register may count in whole watt-hours.
+func (s *step) restedWithin(w int32) bool {
+	return s.Reg >= 0 && s.For > 100*second && int64(s.Reg+2000)*mwhDivisor*3 < int64(min(s.Before, w))*int64(s.For)*2
 }
 
 // register is the newest reading of an energy register.
@@ -49,9 +62,14 @@ type charge struct {
 	PackMWh   int64          `json:"pack,omitempty"` // nominal energy of the one registered pack; 0: not known
 	EnergyMWh int64          `json:"mwh,omitempty"`  // since the start, as far as the readings tell
 	Curve     sketch         `json:"curve"`
+	Model     *model         `json:"model,omitempty"` // while it is open
 
-	Second secondMemory `json:"second"`
-	Time   timeMemory   `json:"time"`
+	Usual  int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
+	Second finding        `json:"second"`          // what second_load was raised for
+	Way    kind           `json:"way,omitempty"`
+	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
+	Told   [kinds]bool    `json:"told"`           // findings that a flag was raised for
+	Time   timeMemory     `json:"time"`
 }
 
 // The bounds of a step that is believed, as the session fold has them.
@@ -90,12 +108,21 @@ func (p *port) take(r *devices.Reading) bool {
 	p.Now, p.W = now.T, now.W
 	p.Load.follow(p)
 	p.Charge.add(now, p.Step)
+	if m := p.Charge.Model; m != nil {
+		if p.Step.restedWithin(now.W) {
+			m.rest(now.T)
+		}
+		p.Ticked = m.add(now.T, now.W, p.Interval)
+	}
 	return true
 }
 
 // forget drops the curve of a port whose clock cannot be followed.
 func (p *port) forget() {
 	p.Now, p.Recent, p.Load, p.Register = 0, window{}, load{}, register{}
+	if p.Charge.Model != nil {
+		p.Charge.Model = &model{}
+	}
 }
 
 // keep adds a sample to the recent past. Those closer than the grain become one,
@@ -103,8 +130,12 @@ func (p *port) forget() {
 func (p *port) keep(s sample) {
 	last := p.Recent.newest()
 	if s.T-last.T >= grain {
-		p.Recent.push(s)
 		p.Joined = 1
+		if !p.Charge.Open && int64(s.W) < restMW && int64(p.W) < restMW && !p.Flags.stand() {
+			p.Recent.pushIdle(s)
+			return
+		}
+		p.Recent.push(s)
 		return
 	}
 	p.Joined++
@@ -148,7 +179,11 @@ func (p *port) read(r *devices.Reading) int32 {
 
 // begin starts the memory of a new session, with what is known from its start on.
 func (p *port) begin(s *session.Session) {
-	p.Charge = charge{ID: s.ID, Open: true, Start: s.Start}
+	p.Charge = charge{ID: s.ID, Open: true, Start: s.Start, Model: &model{Zero: s.Start}}
+	if p.Rhythm != nil && s.Start-p.Rhythm.End <= beatRest {
+		p.Charge.Model.Beat = *p.Rhythm
+	}
+	p.Rhythm = nil
 	p.Charge.name(s)
 	p.Load.begin(s.Start)
 	for i := p.Recent.len() - 1; i >= 0; i-- {
@@ -165,18 +200,25 @@ func (p *port) begin(s *session.Session) {
 			}
 		}
 		p.Charge.add(x, by)
+		p.Charge.Model.add(x.T, x.W, p.Interval)
 	}
 }
 
 // end closes the session. Its curve says nothing of what comes after it.
 func (p *port) end(at devices.Millis) {
-	p.Charge.Open = false
+	if m := p.Charge.Model; m != nil && m.Beat.N > 0 {
+		p.Rhythm = &m.Beat // of a load that rests for longer than a session waits
+	}
+	p.Charge.Open, p.Charge.Model, p.Charge.Curve, p.Ticked = false, nil, sketch{}, false
 	p.Recent.cut(at)
 }
 
 // resume goes on with a session that the clock had closed too early.
 func (p *port) resume() {
 	p.Charge.Open = true
+	if p.Charge.Model == nil {
+		p.Charge.Model = &model{Zero: p.Now}
+	}
 	p.Charge.add(sample{T: p.Now, W: p.W}, p.Step) // the reading that showed it
 }
 
@@ -197,4 +239,45 @@ func (c *charge) add(s sample, by step) {
 		c.EnergyMWh += (int64(by.Before) + int64(s.W)) * int64(by.For) / (2 * mwhDivisor)
 	}
 	c.Curve.add(s.T, int64(s.W))
+}
+
+// oneCharger reports whether the curve of the session is, so far, one that one
+// charger could draw, which may have been interrupted.
+func (p *port) oneCharger() bool {
+	m := p.Charge.Model
+	return p.Load.Starts <= 3 && (m == nil || m.plain())
+}
+
+// ask puts the model's questions to the newest reading.
+func (p *port) ask(x *limits) {
+	m := p.Charge.Model
+	if m == nil {
+		return
+	}
+	if p.Ticked {
+		p.Ticked = false
+		m.look(p, x)
+	}
+	if p.W > m.Most {
+		m.note(surge, p.Now, m.sudden(p, x))
+	}
+}
+
+// stepMWh is the energy of the newest step, as far as the readings tell.
+func (p *port) stepMWh() int64 {
+	switch by := &p.Step; {
+	case by.Reg >= 0:
+		return int64(by.Reg)
+	case by.For <= maxGap:
+		return (int64(by.Before) + int64(p.W)) * int64(by.For) / (2 * mwhDivisor)
+	}
+	return 0
+}
+
+// early is the plateau of a session that is about to close; 0 where it is not known.
+func (c *charge) early(s *session.Session) int32 {
+	if c.ID != s.ID || c.Model == nil {
+		return 0
+	}
+	return c.Model.Early
 }

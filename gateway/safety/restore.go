@@ -108,12 +108,12 @@ func (c *Consumer) reconcile(open []ledger.Flag) {
 		known[f.ID] = true
 		if !held[f.ID] {
 			f.ClearedAt = max(e.received, f.RaisedAt)
-			e.tell(f, true)
+			e.tell(&standing{Flag: f}, true)
 		}
 	}
 	e.eachFlag(func(row *standing) {
 		if !known[row.Flag.ID] {
-			e.tell(row.Flag, false)
+			e.tell(row, false)
 		}
 	})
 }

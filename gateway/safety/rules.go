@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/session"
 )
 
 // IDs are the ids of all rules of the public interface, built or not.
@@ -35,11 +36,24 @@ type Rule struct {
 
 // All are the rules that are built, in the order in which they look at a reading.
 var All = []Rule{
-	{ID: "over_power", Version: 1, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
+	{ID: "over_power", Version: 2, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
 	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Max: hotBurstMax, Coarsest: 150 * time.Second, build: newHotBurst},
-	{ID: "second_load", Version: 1, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 6 * time.Minute, build: newSecondLoad},
+	{ID: "second_load", Version: 2, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 70 * time.Second, build: newSecondLoad},
+	{ID: "two_tapers", Version: 1, Defaults: twoTapersDefaults, Max: twoTapersMax, Coarsest: 6 * time.Minute, build: newTwoTapers},
+	{ID: "cycling_load", Version: 1, Defaults: cyclingLoadDefaults, Coarsest: 70 * time.Second, build: newCyclingLoad},
+	{ID: "resistive_load", Version: 1, Defaults: resistiveLoadDefaults, Coarsest: 6 * time.Minute, build: newResistiveLoad},
 	{ID: "excess_energy", Version: 1, Defaults: excessEnergyDefaults, build: newExcessEnergy},
 	{ID: "over_time", Version: 1, Defaults: overTimeDefaults, build: newOverTime},
+	{ID: "profile_mismatch", Version: 1, Defaults: profileMismatchDefaults, build: newProfileMismatch},
+	{ID: "card_concurrency", Version: 1, Defaults: cardConcurrencyDefaults, build: newCardConcurrency},
+	{ID: "household_volume", Version: 1, Defaults: householdVolumeDefaults, build: newHouseholdVolume},
+	{ID: "silent_bike", Version: 1, Defaults: silentBikeDefaults, build: newSilentBike},
+	{ID: "back_to_back", Version: 1, Defaults: backToBackDefaults, build: newBackToBack},
+	{ID: "overstay", Version: 1, Defaults: overstayDefaults, build: newOverstay},
+	{ID: "port_temperature", Version: 1, Defaults: portTemperatureDefaults, build: newPortTemperature},
+	{ID: "zombie_bike", Version: 1, Defaults: zombieBikeDefaults, build: newZombieBike},
+	{ID: "unauthorised_draw", Version: 1, Defaults: unauthorisedDrawDefaults, build: newUnauthorisedDraw},
+	{ID: "meter_imbalance", Version: 1, Defaults: meterImbalanceDefaults, build: newMeterImbalance},
 	{ID: "device_alarm", Version: 1, Defaults: deviceAlarmDefaults, build: newDeviceAlarm},
 	{ID: "pile_offline", Version: 1, Defaults: pileOfflineDefaults, build: newPileOffline},
 }
@@ -53,10 +67,14 @@ func Built() []string {
 	return ids
 }
 
+// Days is a span of days, both included, as 2006-01-02 in the estate's zone.
+type Days struct{ From, To string }
+
 // Rules are thresholds for the rules, by id and key, and which of them are off.
 type Rules struct {
-	Values map[string]map[string]float64
-	Off    map[string]bool
+	Holidays []Days // when people are away: no bike is missed
+	Values   map[string]map[string]float64
+	Off      map[string]bool
 }
 
 // Defaults gives the default thresholds of every built rule, all of them on.
@@ -145,11 +163,31 @@ type watcher interface {
 	tell(p *port, l level) story
 }
 
+// A modeller sets thresholds of the model of one charge.
+type modeller interface {
+	limit(x *limits)
+}
+
 // A listener hears the events of ports and piles, and every reading that might
 // end what it said.
 type listener interface {
 	event(e *Engine, a *active, at place, ev *devices.Event)
 	reading(e *Engine, a *active, at place, r *devices.Reading)
+}
+
+// A follower hears of every change of a session, after the port has taken it over.
+type follower interface {
+	follow(e *Engine, a *active, at place, change session.ChangeKind, s *session.Session)
+}
+
+// A hourly rule looks at the estate once an hour of receipt.
+type hourly interface {
+	hour(e *Engine, a *active, now devices.Millis)
+}
+
+// A meterer hears what a pile says of itself.
+type meterer interface {
+	status(e *Engine, a *active, p *pile, s *devices.Status)
 }
 
 // level is what a rule says of what it sees.

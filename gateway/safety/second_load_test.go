@@ -21,8 +21,8 @@ func TestASecondChargerIsSeen(t *testing.T) {
 			each(t, func(t *testing.T, p report) {
 				r := newRig(t)
 				r.play(p, f, 3*time.Hour)
-				r.within("second_load", onset+10*time.Minute, onset+11*time.Minute+3*p.every)
-				if f := r.raised("second_load"); f.Severity != "warning" || f.Suspicion != "power_strip" {
+				r.within("second_load", onset, onset+7*time.Minute+3*p.every)
+				if f := r.raised("second_load"); f.Severity != "warning" || f.Suspicion != "power_strip" && name != "an appliance" {
 					t.Errorf("flag %+v", f)
 				}
 			})
@@ -64,7 +64,7 @@ func TestSecondLoadEvidenceHoldsTheStep(t *testing.T) {
 	if err := json.Unmarshal(b, &ev); err != nil {
 		t.Fatal(err)
 	}
-	if ev.Before != 150 || ev.After != 250 || ev.Step != 100 || ev.StepAt != int64(at("1h")/1000) {
+	if ev.Before != 150 || ev.After != 250 || ev.Step != 100 || ev.StepAt < int64(at("1h")/1000) || ev.StepAt > int64(at("1h1m")/1000) {
 		t.Errorf("evidence %+v", ev)
 	}
 	if n := len(ev.Curve); n < 20 || n > 60 {
@@ -91,12 +91,20 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 	}
 	bike := charger(180, 5*time.Hour)
 	for name, f := range map[string]curve{
-		"one charger":                   bike,
-		"a power cut, zeros":            cut("1h", "1h25m", bike, false),
-		"a power cut, silence":          cut("1h", "1h25m", bike, true),
-		"a short cut":                   cut("1h", "1h4m", bike, false),
-		"resumed in the taper":          cut("40m", "1h30m", charger(240, 20*time.Minute), false),
-		"a second bike after the first": cut("110m", "2h", plus(charger(120, time.Hour), later("2h", charger(310, 3*time.Hour))), false),
+		"one charger":          bike,
+		"a power cut, zeros":   cut("1h", "1h25m", bike, false),
+		"a power cut, silence": cut("1h", "1h25m", bike, true),
+		"a short cut":          cut("1h", "1h4m", bike, false),
+		"resumed in the taper": cut("80m", "2h10m", charger(240, time.Hour), false),
+		"a second bike after the first": func(d time.Duration) float64 {
+			switch {
+			case d < 110*time.Minute:
+				return charger(120, time.Hour)(d)
+			case d < 2*time.Hour:
+				return 0
+			}
+			return charger(310, 3*time.Hour)(d - 2*time.Hour)
+		},
 		"a bigger bike put in its place": func(d time.Duration) float64 {
 			switch {
 			case d < 70*time.Minute:
@@ -126,17 +134,13 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 			}
 			return w
 		},
-		"a slow ramp":         func(d time.Duration) float64 { return 200 * (1 + 0.14*d.Hours()) },
-		"a long pre-charge":   func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
-		"a small step":        plus(during("0", "5h", 300), during("1h", "5h", 60)),
-		"a kettle of 4 min":   plus(bike, during("1h", "1h4m", 500)),
-		"a step in the start": plus(during("0", "5h", 120), during("8m40s", "5h", 100)),
+		"a slow ramp":       func(d time.Duration) float64 { return 200 * (1 + 0.14*d.Hours()) },
+		"a long pre-charge": func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
+		"a step of 3 %":     plus(during("0", "5h", 300), during("1h", "5h", 9)),
+		"noise":             func(d time.Duration) float64 { return 300 + 6*math.Sin(d.Minutes()*1.7) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, p report) {
-				if name == "a kettle of 4 min" && p.every > time.Minute {
-					t.Skip("between two reports")
-				}
 				r := newRig(t)
 				r.play(p, f, 5*time.Hour)
 				if got := r.told("second_load"); got != nil {
@@ -174,4 +178,62 @@ func TestTwoSamplesAreNoSecondLoad(t *testing.T) {
 	}
 	r.e.Settle(r.collect)
 	r.quiet()
+}
+
+func TestASmallSecondLoadIsSeen(t *testing.T) {
+	for name, f := range map[string]curve{
+		"a fifth more":          plus(during("0", "5h", 300), during("1h", "5h", 60)),
+		"a lamp beside a bike":  plus(charger(200, 4*time.Hour), during("1h", "3h", 20)),
+		"soon after the start":  plus(during("0", "5h", 120), during("20m", "5h", 100)),
+		"a laptop in the taper": plus(charger(300, 30*time.Minute), during("75m", "3h", 70)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				if name == "a laptop in the taper" && p.every > time.Minute {
+					t.Skip("the fall between two reports hides it")
+				}
+				r := newRig(t)
+				r.play(p, f, 3*time.Hour)
+				if r.words("second_load") == "" {
+					t.Errorf("nothing was told")
+				}
+			})
+		})
+	}
+}
+
+func TestAKettleBesideABikeIsSeenAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, plus(charger(180, 5*time.Hour), during("1h", "1h5m", 600)), 3*time.Hour)
+		if p.every > time.Minute {
+			return // between two reports; what is seen is the register's
+		}
+		r.within("second_load", time.Hour, time.Hour+3*time.Minute)
+		if f := r.raised("second_load"); f.Suspicion != "appliance" {
+			t.Errorf("suspicion %s", f.Suspicion)
+		}
+		if got := r.words("second_load"); got != "warning cleared" {
+			t.Errorf("told %v", r.told("second_load"))
+		}
+	})
+}
+
+// Two plugs in one strip go in within two minutes, but not in one second.
+func TestAStartInStagesIsSeen(t *testing.T) {
+	f := plus(during("0", "5h", 118), during("75s", "5h", 131))
+	r := newRig(t)
+	r.play(report{every: 30 * time.Second, jitter: 2 * time.Second, digits: 1}, f, time.Hour)
+	r.within("second_load", 5*time.Minute, 8*time.Minute)
+	one := newRig(t)
+	one.play(report{every: 30 * time.Second, jitter: 2 * time.Second, digits: 1}, charger(250, 5*time.Hour), time.Hour)
+	one.quiet()
+	empty := newRig(t) // three minutes of pre-charge at a fifth
+	empty.play(report{every: 30 * time.Second, digits: 1}, func(d time.Duration) float64 {
+		if d < 3*time.Minute {
+			return 50
+		}
+		return 250
+	}, time.Hour)
+	empty.quiet()
 }

@@ -15,8 +15,8 @@ type sketch struct {
 // point is the mean power from T on.
 type point struct {
 	T devices.Millis `json:"t"`
-	W int64          `json:"w"` // mW
-	N int64          `json:"n"` // samples
+	W int32          `json:"w"` // mW
+	N int32          `json:"n"` // samples
 }
 
 func (s *sketch) add(at devices.Millis, mW int64) {
@@ -26,7 +26,7 @@ func (s *sketch) add(at devices.Millis, mW int64) {
 	if n := len(s.Points); n > 0 && at < s.Points[n-1].T+s.Width {
 		last := &s.Points[n-1]
 		last.N++
-		last.W += (mW - last.W) / last.N
+		last.W += (int32(mW) - last.W) / last.N
 		return
 	}
 	if len(s.Points) == sketchSize {
@@ -34,7 +34,7 @@ func (s *sketch) add(at devices.Millis, mW int64) {
 		s.add(at, mW)
 		return
 	}
-	s.Points = append(s.Points, point{at, mW, 1})
+	s.Points = append(s.Points, point{at, int32(mW), 1})
 }
 
 // halve joins points that lie within twice the width.
@@ -47,7 +47,7 @@ func (s *sketch) halve() {
 			kept = append(kept, p)
 			continue
 		}
-		last.W = (last.W*last.N + p.W*p.N) / (last.N + p.N)
+		last.W = int32((int64(last.W)*int64(last.N) + int64(p.W)*int64(p.N)) / int64(last.N+p.N))
 		last.N += p.N
 	}
 	s.Points = kept
@@ -57,7 +57,7 @@ func (s *sketch) halve() {
 func (s *sketch) curve() [][2]float64 {
 	c := make([][2]float64, len(s.Points))
 	for i, p := range s.Points {
-		c[i] = plot(p.T, p.W)
+		c[i] = plot(p.T, int64(p.W))
 	}
 	return c
 }

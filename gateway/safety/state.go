@@ -8,21 +8,23 @@ import (
 )
 
 // stateFormat changes with what the fields of a checkpoint mean.
-const stateFormat = 1
+const stateFormat = 2
 
 // stateFile is the state of an engine in a checkpoint.
 type stateFile struct {
-	Format   int            `json:"format"`
-	Registry registry       `json:"registry"`
-	Piles    []*pile        `json:"piles"`
-	Outage   outage         `json:"outage"`
-	Flags    flags          `json:"flags,omitempty"`
-	Received devices.Millis `json:"received"`
-	Listens  devices.Millis `json:"listens"`
-	Ticked   devices.Millis `json:"ticked"`
-	Asleep   bool           `json:"asleep,omitempty"`
-	Due      string         `json:"due,omitempty"` // the pile of a reading that is not judged yet
-	DuePort  uint8          `json:"due_port,omitempty"`
+	Format   int                    `json:"format"`
+	Registry registry               `json:"registry"`
+	Piles    []*pile                `json:"piles"`
+	Outage   outage                 `json:"outage"`
+	Flags    flags                  `json:"flags,omitempty"`
+	Cards    map[string]*cardMemory `json:"cards,omitempty"`
+	Hour     devices.Millis         `json:"hour,omitempty"`
+	Received devices.Millis         `json:"received"`
+	Listens  devices.Millis         `json:"listens"`
+	Ticked   devices.Millis         `json:"ticked"`
+	Asleep   bool                   `json:"asleep,omitempty"`
+	Due      string                 `json:"due,omitempty"` // the pile of a reading that is not judged yet
+	DuePort  uint8                  `json:"due_port,omitempty"`
 }
 
 // MarshalBinary encodes the state for a checkpoint: the same state, the same bytes.
@@ -30,7 +32,7 @@ func (e *Engine) MarshalBinary() ([]byte, error) {
 	f := stateFile{
 		Format:   stateFormat,
 		Registry: e.registry, Outage: e.outage, Flags: e.flags, Received: e.received,
-		Listens: e.listens, Ticked: e.ticked, Asleep: e.asleep,
+		Cards: e.cards, Hour: e.hour, Listens: e.listens, Ticked: e.ticked, Asleep: e.asleep,
 	}
 	for _, name := range e.order {
 		f.Piles = append(f.Piles, e.piles[name])
@@ -53,6 +55,10 @@ func (e *Engine) UnmarshalBinary(b []byte) error {
 	}
 	e.registry, e.outage, e.flags, e.received = f.Registry, f.Outage, f.Flags, f.Received
 	e.listens, e.ticked, e.asleep = f.Listens, f.Ticked, f.Asleep
+	e.hour, e.cards = f.Hour, f.Cards
+	if e.cards == nil {
+		e.cards = map[string]*cardMemory{}
+	}
 	if f.Registry.Zone != "" {
 		e.loc = location(f.Registry.Zone)
 	}

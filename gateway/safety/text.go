@@ -14,6 +14,9 @@ import (
 func (e *Engine) message(f *ledger.Flag, at place, when devices.Millis, s story) (zh, en string) {
 	t := when.Time().In(e.loc)
 	zhPlace, enPlace := "小区", "The estate"
+	if at.pile == nil && f.Building != "" {
+		zhPlace, enPlace = building(f.Building), "Building "+f.Building
+	}
 	if at.pile != nil {
 		zhPlace, enPlace = f.Pile+" 桩", "pile "+f.Pile
 		if f.Port != 0 {
@@ -27,7 +30,7 @@ func (e *Engine) message(f *ledger.Flag, at place, when devices.Millis, s story)
 		}
 	}
 	endZH, endEN := suspicionZH(s.suspicion), suspicionEN(s.suspicion)
-	if f.Severity == ledger.Info {
+	if f.Severity == ledger.Info && s.suspicion != "home_charging" {
 		endZH, endEN = "仅供了解，暂不需要上门。", "For information: no visit is needed yet."
 	}
 	zh = fmt.Sprintf("%s，%s：%s。%s", zhPlace, t.Format("1月2日 15:04"), s.zh, endZH)
@@ -55,6 +58,8 @@ func suspicionZH(suspicion string) string {
 		return "疑似充电时间过长，请上门了解情况并提供帮助。"
 	case "hardware":
 		return "疑似设备或线路问题，请尽快到现场查看。"
+	case "home_charging":
+		return "可能改在家里充电，请上门了解情况并提供帮助。"
 	}
 	return "请到现场查看。"
 }
@@ -69,6 +74,8 @@ func suspicionEN(suspicion string) string {
 		return "A very large charger is suspected: please visit and offer help."
 	case "overlong":
 		return "An overlong charge is suspected: please visit and offer help."
+	case "home_charging":
+		return "It may be charged at home now: please visit and offer help."
 	case "hardware":
 		return "A fault of the equipment is suspected: please look at it soon."
 	}
@@ -90,6 +97,9 @@ func adviceFor(suspicion string) (zh, en string) {
 	case "overlong":
 		return "请看看电池和充电器是否发烫、鼓包，充满后能否自动停；提醒充满拔下，必要时帮助联系检修。",
 			"See whether battery or charger is hot or swollen and whether it stops when full; ask to unplug it when full, and help to have it checked."
+	case "home_charging":
+		return "请了解为什么不来充电：距离、价格、刷卡、电池太重，还是车已不用；帮助解决困难，请勿在家中或楼道充电。",
+			"Ask why it stopped coming: distance, price, the card, a heavy battery, or the bike is gone; help with what is hard, and ask not to charge indoors."
 	case "hardware":
 		return "请先确认现场安全：有烟、有水时先断电，不要触碰；再联系设备维护人员。",
 			"Make sure that it is safe first: with smoke or water switch the power off and touch nothing; then call the maintainer."

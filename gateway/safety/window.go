@@ -16,11 +16,13 @@ type sample struct {
 }
 
 const (
-	// windowSize is how many samples a port keeps: 80 minutes at 30 s.
-	windowSize = 160
+	// windowSize is how many samples a port keeps: 40 minutes at 30 s.
+	windowSize = 80
 	// grain is how close samples are kept apart: of those within it the mean is
 	// kept, so that a window is 26 minutes long however fast a pile reports.
-	grain = 10_000
+	grain = 20_000
+	// idleSize is how many a port keeps that does nothing.
+	idleSize = 4
 	// longestStep is how far apart two samples may be for a power in between to
 	// be known: one missed report at 300 s.
 	longestStep = 11 * 60_000
@@ -48,15 +50,32 @@ func (w *window) newest() *sample {
 // push adds a sample that is newer than all others.
 func (w *window) push(s sample) {
 	switch {
-	case w.ring == nil:
-		w.ring = make([]sample, 0, windowSize)
-		fallthrough
 	case len(w.ring) < windowSize:
+		if cap(w.ring) <= len(w.ring) { // a session begins: at once, so that no reading of it allocates
+			w.ring = append(make([]sample, 0, windowSize), w.ring...)
+		}
 		w.ring = append(w.ring, s)
 	default:
 		w.ring[w.head] = s
 		w.head = (w.head + 1) % windowSize
 	}
+}
+
+// pushIdle adds a sample and keeps only the last few: most ports do nothing most
+// of the time.
+func (w *window) pushIdle(s sample) {
+	if cap(w.ring) > idleSize || w.ring == nil {
+		few := make([]sample, 0, idleSize)
+		for i := min(w.len(), idleSize-1) - 1; i >= 0; i-- {
+			few = append(few, w.at(i))
+		}
+		w.ring, w.head = few, 0
+	}
+	if len(w.ring) == idleSize {
+		copy(w.ring, w.ring[1:])
+		w.ring = w.ring[:idleSize-1]
+	}
+	w.ring = append(w.ring, s)
 }
 
 // cut forgets what is not after an instant, but for the newest sample.

@@ -81,15 +81,15 @@ func TestTheWindowKeepsTheNewest(t *testing.T) {
 	}
 }
 
-func TestReadingsOfTenSecondsAreOneSample(t *testing.T) {
+func TestReadingsOfTwentySecondsAreOneSample(t *testing.T) {
 	p := &port{Number: 1}
-	for s := range 25 {
-		p.take(&devices.Reading{Time: t0 + devices.Millis(s*1000), PowerMW: int64(s) * 1000})
+	for s := range 50 {
+		p.take(&devices.Reading{Time: t0 + devices.Millis(s*1000), PowerMW: int64(s)*1000 + 20_000})
 	}
 	if p.Recent.len() != 3 {
 		t.Fatalf("%d samples", p.Recent.len())
 	}
-	for i, want := range []int32{22_000, 14_500, 4_500} { // of 20-24, 10-19 and 0-9 W
+	for i, want := range []int32{64_500, 49_500, 29_500} { // of 60-69, 40-59 and 20-39 W
 		if got := p.Recent.at(i).W; got < want-10 || got > want+10 {
 			t.Errorf("sample %d from the newest is %d mW, want %d", i, got, want)
 		}

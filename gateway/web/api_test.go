@@ -202,7 +202,7 @@ func TestEveryErrorIsAProblemThatSaysWhatToDo(t *testing.T) {
 		{"GET", "/api", "", "/api/v1/ with piles, ports", 404},
 		{"GET", "/metrics", "", "/api/v1/ with piles, ports", 404}, // none was given
 		{"GET", "/export/sessions.csv", "", "/api/v1/ with piles, ports", 404},
-		{"POST", "/api/v1/flags/f-1/verdict", "", "/api/v1/ with piles, ports", 404},
+		{"POST", "/api/v1/flags/f-1/verdict", "", "the body is no verdict", 400},
 		{"POST", "/api/v1/piles", "", "use GET", 405},
 		{"DELETE", "/api/v1/sessions/x", "", "use GET", 405},
 		{"PUT", "/", "", "use GET", 405},

@@ -32,6 +32,7 @@ type Users struct {
 // roster is the file at one time.
 type roster struct {
 	hashes map[string]string // by name
+	roles  map[string]Role   // by name
 	any    string            // some hash, for names that there are not
 	mu     sync.Mutex
 	known  map[[32]byte]struct{} // fingerprints of logins that were right: at most one a user
@@ -53,15 +54,18 @@ func OpenUsers(path string, log *slog.Logger) (*Users, error) {
 }
 
 func newRoster(f *file) *roster {
-	r := &roster{hashes: map[string]string{}, known: map[[32]byte]struct{}{}}
+	r := &roster{hashes: map[string]string{}, roles: map[string]Role{}, known: map[[32]byte]struct{}{}}
 	for _, e := range f.Users {
-		r.hashes[e.Name], r.any = e.Hash, e.Hash
+		r.hashes[e.Name], r.roles[e.Name], r.any = e.Hash, e.Role, e.Hash
 	}
 	return r
 }
 
 // Empty reports whether nobody may log in.
 func (u *Users) Empty() bool { return len(u.current().hashes) == 0 }
+
+// role is that of a user who has logged in; "" for none.
+func (u *Users) role(name string) Role { return u.current().roles[name] }
 
 // current gives the users, read again where the file has changed. A file that is
 // taken away leaves them: only `pilewatch user remove` takes the last one out.

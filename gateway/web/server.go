@@ -37,6 +37,8 @@ type Sessions interface {
 type Flags interface {
 	Flags(ctx context.Context, f ledger.Filter) (items []ledger.Flag, next string, err error)
 	Flag(ctx context.Context, id string) (ledger.Flag, error) // or ledger.ErrNotFound
+	// Judge keeps what a person says of a flag: ErrNotFound, or ErrVerdict for a status that is none.
+	Judge(ctx context.Context, v *ledger.Verdict) (ledger.Flag, error)
 }
 
 // Journal is what live events are made from.
@@ -59,6 +61,7 @@ type Config struct {
 	Metrics  http.Handler            // /metrics; nil for none
 	Export   http.Handler            // /export/{file}; nil for none
 	Bills    Bills                   // /api/v1/statements; nil for none
+	Judged   func(ledger.Verdict)    // told of a verdict that was kept; nil for nobody
 	Now      func() time.Time        // nil for time.Now
 	Log      *slog.Logger
 }
@@ -146,6 +149,7 @@ func (s *Server) routes() http.Handler {
 	get(inner, "/api/v1/sessions/{id}", s.answer(s.oneSession))
 	get(inner, "/api/v1/flags", s.answer(s.listFlags))
 	get(inner, "/api/v1/flags/{id}", s.answer(s.oneFlag))
+	post(inner, "/api/v1/flags/{id}/verdict", s.answer(s.judge))
 	get(inner, "/api/v1/rejects", s.answer(s.listRejects))
 	get(inner, "/api/v1/events", http.HandlerFunc(s.events))
 	if s.Bills != nil {
@@ -176,6 +180,15 @@ func (s *Server) routes() http.Handler {
 func get(mux *http.ServeMux, path string, h http.Handler) {
 	mux.Handle("GET "+path, h)
 	mux.HandleFunc(path, methodNotAllowed)
+}
+
+// post serves a path to POST, and tells other methods so.
+func post(mux *http.ServeMux, path string, h http.Handler) {
+	mux.Handle("POST "+path, h)
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", "POST")
+		problemf(http.StatusMethodNotAllowed, "%s takes a verdict: use POST", r.URL.Path).ServeHTTP(w, r)
+	})
 }
 
 // policy lets the page load its own style, script and picture, and nothing else.

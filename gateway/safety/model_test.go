@@ -1,0 +1,181 @@
+package safety
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"pilewatch/devices"
+)
+
+// coarse reports whether a way of reporting is too seldom for a rule.
+func coarse(rule string, p report) bool {
+	i := slices.IndexFunc(All, func(r Rule) bool { return r.ID == rule })
+	return All[i].Coarsest > 0 && p.every > All[i].Coarsest
+}
+
+func TestTwoTapersAreSeenWhenTheFirstComesToAStand(t *testing.T) {
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, plus(charger(150, 30*time.Minute), charger(140, 3*time.Hour)), 5*time.Hour)
+		f := r.raised("two_tapers")
+		if f.Suspicion != "power_strip" || f.RaisedAt < at("40m") || f.RaisedAt > at("2h40m")+devices.Millis(5*p.every.Milliseconds()) {
+			t.Errorf("%s at %v", f.Suspicion, f.RaisedAt.Sub(t0))
+		}
+		var ev struct {
+			Peak  float64      `json:"peak_w"`
+			Level float64      `json:"level_w"`
+			Curve [][2]float64 `json:"curve"`
+		}
+		if err := json.Unmarshal(f.Evidence, &ev); err != nil || ev.Peak < 230 || ev.Level < 100 || ev.Level > 200 || len(ev.Curve) < 10 {
+			t.Errorf("evidence %s", f.Evidence)
+		}
+		if got := r.words("two_tapers"); got != "warning" {
+			t.Errorf("told %v", r.told("two_tapers"))
+		}
+	})
+}
+
+func TestAChargerThatDoesNotEndIsSeen(t *testing.T) {
+	stuck := func(d time.Duration) float64 { return max(charger(200, time.Hour)(d), 70) }
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, stuck, 4*time.Hour)
+		r.within("two_tapers", 90*time.Minute, 3*time.Hour)
+	})
+}
+
+func TestOneChargeHasOneTaper(t *testing.T) {
+	pulse := func(d time.Duration) float64 { // falls in steps of 19 minutes
+		w := 240.0
+		for s := time.Hour; s <= d && w > 20; s += 19 * time.Minute {
+			w *= 0.75
+		}
+		return max(w, 16)
+	}
+	for name, f := range map[string]curve{
+		"lead-acid":      charger(250, 2*time.Hour),
+		"begun late":     charger(250, 5*time.Minute),
+		"falls in steps": pulse,
+		"winter": func(d time.Duration) float64 {
+			return max(12, 250*math.Exp(-max(0, (d-time.Hour).Minutes())/80))
+		},
+		"lithium": func(d time.Duration) float64 {
+			w := 300 * math.Exp(-max(0, (d-time.Hour).Minutes())/30)
+			if w < 20 {
+				return 3
+			}
+			return w
+		},
+		"interrupted in the taper": func(d time.Duration) float64 {
+			if d > 100*time.Minute && d < 115*time.Minute {
+				return 0
+			}
+			if d >= 115*time.Minute {
+				d -= 15 * time.Minute
+			}
+			return charger(250, 80*time.Minute)(d)
+		},
+		"unplugged": during("0", "70m", 180),
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				r := newRig(t)
+				r.play(p, f, 6*time.Hour)
+				r.quiet()
+			})
+		})
+	}
+}
+
+func TestALoadThatGoesOnAndOffIsSeen(t *testing.T) {
+	fridge := func(d time.Duration) float64 {
+		if int(d.Minutes())%45 < 18 {
+			return 110
+		}
+		return 2
+	}
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, fridge, 4*time.Hour)
+		f := r.raised("cycling_load")
+		if f.Suspicion != "appliance" || f.RaisedAt > at("2h30m") {
+			t.Errorf("%s at %v", f.Suspicion, f.RaisedAt.Sub(t0))
+		}
+	})
+	for name, f := range map[string]curve{
+		"interrupted twice": func(d time.Duration) float64 {
+			if m := int(d.Minutes()); m > 20 && m < 35 || m > 70 && m < 80 {
+				return 0
+			}
+			return charger(180, 4*time.Hour)(d)
+		},
+		"top-ups": func(d time.Duration) float64 {
+			w := charger(200, 30*time.Minute)(d)
+			if d > 3*time.Hour {
+				w += 150 * math.Exp(-math.Mod(d.Minutes(), 40)/3)
+			}
+			return w
+		},
+		"dips": func(d time.Duration) float64 {
+			if int(d.Minutes())%9 == 0 {
+				return 120
+			}
+			return 200 + d.Minutes()/20
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				r := newRig(t)
+				r.play(p, f, 6*time.Hour)
+				if got := r.told("cycling_load"); got != nil {
+					t.Errorf("told %v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestPeaksOverASteadyLevelAreSeen(t *testing.T) {
+	each(t, func(t *testing.T, p report) {
+		if coarse("cycling_load", p) {
+			t.Skip("too coarse, and said so")
+		}
+		r := newRig(t)
+		r.play(p, func(d time.Duration) float64 {
+			w := charger(150, 5*time.Hour)(d)
+			if int(d.Minutes())%8 == 5 {
+				w += 40
+			}
+			return w
+		}, 2*time.Hour)
+		r.within("cycling_load", 15*time.Minute, time.Hour)
+	})
+}
+
+func TestALoadWithoutABatteryIsSeen(t *testing.T) {
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, during("0", "12m", 780), 40*time.Minute)
+		if got := r.words("resistive_load"); got != "warning cleared" {
+			t.Errorf("a stove: told %v", r.told("resistive_load"))
+		}
+		r = newRig(t)
+		r.play(p, during("0", "6h", 230), 5*time.Hour)
+		r.within("resistive_load", 4*time.Hour, 4*time.Hour+10*time.Minute)
+		for name, f := range map[string]curve{
+			"a bike that was unplugged":  during("0", "12m", 300),
+			"a fast charger for an hour": during("0", "1h", 780),
+			"a slow charge":              func(d time.Duration) float64 { return 200 * (1 + 0.01*d.Hours()) },
+			"a charger":                  charger(230, 5*time.Hour),
+		} {
+			r = newRig(t)
+			r.play(p, f, 5*time.Hour)
+			if got := r.told("resistive_load"); got != nil {
+				t.Errorf("%s: told %v", name, got)
+			}
+		}
+	})
+}

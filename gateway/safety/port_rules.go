@@ -1,0 +1,221 @@
+package safety
+
+import (
+	"fmt"
+	"time"
+
+	"pilewatch/devices"
+)
+
+// unauthorisedDraw sees power without a session: over 5 W for 10 minutes at a
+// port that says it is idle, or says nothing.
+//
+// Why: power on an idle port is a tap, or a relay that does not open (domain.md,
+// Overuse rules). A welded relay that the pile itself tells of is device_alarm.
+//
+// How it can be wrong: a meter that shows some watts for nothing: then it stands
+// on every idle port of the pile, and min_w wants to be higher.
+type unauthorisedDraw struct{ t thresholds }
+
+var unauthorisedDrawDefaults = map[string]float64{"min_w": 5, "hold_min": 10}
+
+func newUnauthorisedDraw(t thresholds) detector { return &unauthorisedDraw{t} }
+
+func (r *unauthorisedDraw) see(p *port, stands level) level {
+	draws := !p.Charge.Open && int64(p.W) > r.t.mW("min_w") && (p.State == devices.StateIdle || p.State == devices.StateNone || p.State == devices.StateUnknown)
+	switch {
+	case !draws:
+		p.Draws = 0
+		return none
+	case p.Draws == 0 || p.Step.For > maxGap:
+		p.Draws = p.Now
+	case p.Now-p.Draws >= r.t.minutes("hold_min"):
+		return critical
+	}
+	if stands > none {
+		return unsure
+	}
+	return none
+}
+
+func (r *unauthorisedDraw) tell(p *port, _ level) story {
+	s := story{suspicion: "hardware"}
+	s.zh = fmt.Sprintf("插口没有充电单，却已持续 %s 分钟用电，目前 %s W", trim(r.t["hold_min"]), whole(int64(p.W)))
+	s.en = fmt.Sprintf("the port has no session and yet has drawn power for %s minutes, now %s W", trim(r.t["hold_min"]), whole(int64(p.W)))
+	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	s.numbers = numbers{"power_w": watts(int64(p.W)), "since": int64(p.Draws / 1000), "thresholds": r.t}
+	s.curve = p.Recent.stretch(20 * minute)
+	return s
+}
+
+// overstay sees a bike that stays plugged in for 60 minutes after it was full
+// (占位), by day: nobody has to get up at night, and a night's time does not count.
+//
+// How it can be wrong: a pile that says full while the charger rests.
+type overstay struct{ t thresholds }
+
+var overstayDefaults = map[string]float64{"after_min": 60, "night_from_h": 23, "night_to_h": 7}
+
+func newOverstay(t thresholds) detector { return &overstay{t} }
+
+func (r *overstay) event(*Engine, *active, place, *devices.Event) {}
+
+func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
+	p := at.port
+	full := x.State == devices.StateFull || x.State == devices.StatePlugged && p.Full != 0
+	stands := p.Flags.level(a.ID) > none
+	switch {
+	case !full:
+		p.Full = 0
+		if stands {
+			e.clear(at, a.ID, "", x.Time)
+		}
+		return
+	case p.Full == 0:
+		p.Full = x.Time
+	}
+	if stands || x.Time-p.Full < r.t.minutes("after_min") {
+		return
+	}
+	now := x.Time.Time().In(e.loc)
+	from, to := int(r.t["night_from_h"]), int(r.t["night_to_h"])
+	night := now.Hour() >= from || now.Hour() < to
+	if from < to {
+		night = now.Hour() >= from && now.Hour() < to
+	}
+	morning := devices.MillisOf(time.Date(now.Year(), now.Month(), now.Day(), to, 0, 0, 0, e.loc))
+	begun := p.Full
+	if morning <= x.Time && morning > begun {
+		begun = morning
+	}
+	if night || x.Time-begun < r.t.minutes("after_min") {
+		return
+	}
+	s := story{suspicion: "none"}
+	mins := int64((x.Time - p.Full) / minute)
+	s.zh = fmt.Sprintf("充满后仍插着已 %d 分钟", mins)
+	s.en = fmt.Sprintf("it has been plugged in for %d minutes since it was full", mins)
+	s.adviceZH, s.adviceEN = "请提醒充满后拔下，把插口让给邻居。", "Ask to unplug it when it is full, so that a neighbour can charge."
+	s.numbers = numbers{"minutes": mins, "thresholds": r.t}
+	e.raise(at, a, "", info, x.Time, s)
+}
+
+// portTemperature sees a hot port: 65 °C or 15 °C more within 10 minutes
+// (warning), 80 °C (critical).
+//
+// Why: a bad contact heats the plug long before it burns (domain.md). How it can
+// be wrong: a sensor in the sun; one that jumps: therefore never one reading alone.
+type portTemperature struct{ t thresholds }
+
+var portTemperatureDefaults = map[string]float64{"warn_c": 65, "critical_c": 80, "rise_c": 15, "rise_min": 10}
+
+func newPortTemperature(t thresholds) detector { return &portTemperature{t} }
+
+// heat is the recent temperature of a port, m°C.
+type heat struct {
+	Last int64          `json:"last,omitempty"`
+	At   devices.Millis `json:"at,omitempty"`
+	Low  [2]int64       `json:"low,omitempty"` // lowest of this span and of the one before
+	From devices.Millis `json:"from,omitempty"`
+}
+
+func (r *portTemperature) event(*Engine, *active, place, *devices.Event) {}
+
+func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Reading) {
+	h := &at.port.Heat
+	if !x.Has.Has(devices.HasTemperature) || x.Time <= h.At {
+		return
+	}
+	now, before := int64(x.TempMC), h.Last
+	two := h.At != 0 && x.Time-h.At <= maxGap
+	span := r.t.minutes("rise_min") / 2
+	switch {
+	case !two || h.From == 0:
+		h.Low, h.From = [2]int64{now, now}, x.Time
+	case x.Time-h.From >= span:
+		h.Low, h.From = [2]int64{now, h.Low[0]}, x.Time
+	default:
+		h.Low[0] = min(h.Low[0], now)
+	}
+	h.Last, h.At = now, x.Time
+	l, stands := r.judge(min(now, before), min(h.Low[0], h.Low[1]), two), at.port.Flags.level(a.ID)
+	switch {
+	case l > none && l > stands:
+		e.raise(at, a, "", l, x.Time, r.tell(now, l))
+	case l == none && stands > none && now < int64((r.t["warn_c"]-5)*1000):
+		e.clear(at, a.ID, "", x.Time)
+	}
+}
+
+func (r *portTemperature) judge(both, low int64, two bool) level {
+	switch {
+	case !two:
+		return none
+	case both >= int64(r.t["critical_c"]*1000):
+		return critical
+	case both >= int64(r.t["warn_c"]*1000), both-low >= int64(r.t["rise_c"]*1000):
+		return warning
+	}
+	return none
+}
+
+func (r *portTemperature) tell(mC int64, l level) story {
+	s := story{suspicion: "hardware"}
+	c := fmt.Sprintf("%.1f", float64(mC)/1000)
+	s.zh, s.en = "插口温度 "+c+" °C，过高或上升过快", "the port is at "+c+" °C: too hot, or rising too fast"
+	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "thresholds": r.t}
+	return s
+}
+
+// meterImbalance sees a tap upstream of the ports: over a day the pile's main meter
+// counts 5 % and 1 kWh more than its ports together.
+//
+// How it can be wrong: readings that were lost where ports have no register; the
+// pile's own use, which is why 1 kWh a day is free.
+type meterImbalance struct{ t thresholds }
+
+var meterImbalanceDefaults = map[string]float64{"percent": 5, "least_kwh": 1}
+
+// meter is a pile's main meter at the beginning of a day.
+type meter struct {
+	Day   string `json:"day,omitempty"`
+	Main  int64  `json:"main,omitempty"`  // mWh
+	Ports int64  `json:"ports,omitempty"` // mWh of the ports until then
+}
+
+func newMeterImbalance(t thresholds) detector { return &meterImbalance{t} }
+
+func (r *meterImbalance) status(e *Engine, a *active, p *pile, s *devices.Status) {
+	if !s.Has.Has(devices.HasEnergy) {
+		return
+	}
+	today := s.Time.Time().In(e.loc).Format("2006-01-02")
+	m := &p.Meter
+	if today == m.Day {
+		return
+	}
+	was := *m
+	*m = meter{today, s.MainMWh, p.PortsMWh}
+	if was.Day == "" || s.MainMWh < was.Main || today < was.Day {
+		return
+	}
+	main, ports := s.MainMWh-was.Main, p.PortsMWh-was.Ports
+	at := place{p, &p.Whole}
+	stands := p.Whole.Flags.level(a.ID) > none
+	if lost := main - ports; lost <= r.t.mWh("least_kwh") || lost*1000 <= main*int64(r.t["percent"]*10) {
+		if stands {
+			e.clear(at, a.ID, "", s.Time)
+		}
+		return
+	}
+	if stands {
+		return
+	}
+	x := story{suspicion: "hardware"}
+	x.zh = fmt.Sprintf("总表一天走了 %s 度，各插口合计只有 %s 度，可能有插口之前的用电", kWh(main), kWh(ports))
+	x.en = fmt.Sprintf("in a day the main meter counted %s kWh and the ports only %s kWh: something may draw before the ports", kWh(main), kWh(ports))
+	x.adviceZH, x.adviceEN = adviceFor(x.suspicion)
+	x.numbers = numbers{"main_wh": watts(main), "ports_wh": watts(ports), "since": was.Day, "thresholds": r.t}
+	e.raise(at, a, "", warning, s.Time, x)
+}
