@@ -33,6 +33,8 @@ type Counters struct {
 	received   *prometheus.CounterVec
 	rejected   *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
+	flood      prometheus.Counter
+	unkept     prometheus.Counter
 	committed  prometheus.Counter
 	commit     prometheus.Histogram
 	lag        prometheus.Gauge
@@ -49,6 +51,8 @@ func NewCounters(reg prometheus.Registerer, k Known) (*Counters, error) {
 		rejected:   counter("messages_rejected_total", "Messages, or single entries of them, that could not be read.", "decoder", "reason"),
 		dropped:    counter("readings_dropped_total", "Readings, events and statuses that changed nothing: duplicate, retained without a time of its own, overflow (QoS 0 without room); or late, which is stored but changes no session.", "reason"),
 		committed:  prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "readings_committed_total", Help: "Readings that are on disk in the ledger."}),
+		flood:      prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "flood_messages_total", Help: "Messages over 6,000 a minute of one topic; the log names it."}),
+		unkept:     prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "rejects_not_kept_total", Help: "Rejects of a flood that were counted, and not kept with their text."}),
 		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "ingest_lag_seconds", Help: "Seconds from the receipt of a message to its commit, at the last commit: the oldest message of it."}),
 		closed:     counter("sessions_closed_total", "Charging sessions that ended; one that was closed as lost, reopened and closed again counts twice.", "stop_reason"),
 		deliveries: counter("alert_deliveries_total", "Alert messages: delivered (ok), failed and to be tried again (error), or refused for good (rejected).", "channel", "result"),
@@ -59,7 +63,7 @@ func NewCounters(reg prometheus.Registerer, k Known) (*Counters, error) {
 	}
 	c.zero(k)
 	var errs []error
-	for _, m := range []prometheus.Collector{c.received, c.rejected, c.dropped, c.committed, c.commit, c.lag, c.closed, c.energy, c.deliveries} {
+	for _, m := range []prometheus.Collector{c.received, c.rejected, c.dropped, c.flood, c.unkept, c.committed, c.commit, c.lag, c.closed, c.energy, c.deliveries} {
 		errs = append(errs, reg.Register(m))
 	}
 	return c, errors.Join(errs...)
@@ -119,6 +123,12 @@ func decoderLabel(name string) string {
 
 // Dropped counts n readings that changed no session.
 func (c *Counters) Dropped(reason string, n int) { c.dropped.WithLabelValues(reason).Add(float64(n)) }
+
+// Flooded counts messages of topics that say too much, and rejects that were not kept.
+func (c *Counters) Flooded(messages, unkept int) {
+	c.flood.Add(float64(messages))
+	c.unkept.Add(float64(unkept))
+}
 
 // Committed counts a commit with its readings, and how long it took.
 func (c *Counters) Committed(readings int, took time.Duration) {

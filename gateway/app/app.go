@@ -152,7 +152,10 @@ func (a *App) HTTPAddr() string { return a.httpAddr }
 
 // Start begins to listen, to take messages in and to deliver them.
 func (a *App) Start(ctx context.Context) error {
-	a.pipeline = ingest.NewPipeline(a.batcher, a.ledger, now, a.metrics.committed, a.log)
+	a.pipeline = ingest.NewPipeline(a.batcher, a.ledger, now, func(t ingest.Tally) {
+		a.metrics.committed(t)
+		a.metrics.name(t)
+	}, a.log)
 	if err := a.makeSource(); err != nil {
 		return err
 	}

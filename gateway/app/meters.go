@@ -82,6 +82,7 @@ func (m *meters) committed(t ingest.Tally) {
 			m.counters.Received("", n)
 		}
 	}
+	m.counters.Flooded(t.Flood, t.Unkept)
 	for reason, n := range t.Drops {
 		m.counters.Dropped(reason, n)
 	}
@@ -91,5 +92,13 @@ func (m *meters) committed(t ingest.Tally) {
 	}
 	for i := range t.Closed {
 		m.counters.SessionClosed(t.Closed[i].Reason, t.Closed[i].EnergyMWh)
+	}
+}
+
+// name says in the log who sends too much, or what can't be read: once a minute each.
+func (m *meters) name(t ingest.Tally) {
+	for _, l := range t.Loud {
+		m.app.log.Warn("a topic has more to say than a pile should, or much that can't be read: look at this pile and what it sends (/api/v1/rejects)",
+			"topic", l.Topic, "messages_this_minute", l.Messages, "rejects_this_minute", l.Rejects)
 	}
 }

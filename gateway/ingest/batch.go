@@ -24,6 +24,9 @@ type Tally struct {
 	Messages map[string]int    // by decoder
 	Rejects  map[RejectKey]int // by decoder and reason
 	Drops    map[string]int    // by reason
+	Unkept   int               // rejects that were counted and not kept, for there were too many
+	Flood    int               // messages over what a topic may say in a minute
+	Loud     []Loud            // topics to be named for it
 	Readings int               // that the batch holds
 	Closed   []session.Session // sessions that ended
 	Newest   devices.Millis    // receipt of the last message

@@ -25,7 +25,8 @@ type Journal interface {
 // View is for all.
 type Batcher struct {
 	routes  []Route
-	byTopic map[string]*Route // of topics seen before
+	byTopic map[string]*speaker // topics heard before
+	counted minutes
 	journal Journal
 	log     *slog.Logger
 
@@ -49,7 +50,7 @@ func NewBatcher(ctx context.Context, routes []Route, journal Journal, settings s
 	if err != nil {
 		return nil, err
 	}
-	b := &Batcher{routes: routes, byTopic: map[string]*Route{}, journal: journal, log: log, state: state, cur: newBatch(), since: replayed}
+	b := &Batcher{routes: routes, byTopic: map[string]*speaker{}, journal: journal, log: log, state: state, cur: newBatch(), since: replayed}
 	if err := b.configure(settings); err != nil {
 		return nil, err
 	}
@@ -148,25 +149,27 @@ func (b *Batcher) Add(ctx context.Context, d Delivery) error {
 	}
 	c.Tally.Newest = d.Received
 
-	r := b.route(d.Topic)
-	if r == nil {
+	s := b.speaker(d.Topic)
+	if s == nil {
 		if !b.asked(d.Topic) {
-			b.reject(d, "", devices.Rejectf(devices.UnknownTopic, "no subscription reads this topic: add one to mqtt.subscriptions"))
+			b.reject(d, nil, devices.Rejectf(devices.UnknownTopic, "no subscription reads this topic: add one to mqtt.subscriptions"))
 		}
 		return nil
 	}
+	b.heard(s, &d)
+	r := s.route
 	c.Tally.Messages[r.Name]++
 	b.msg.Reset()
 	if len(d.Payload) > devices.MaxPayload {
-		b.reject(d, r.Name, devices.Rejectf(devices.TooLarge, "%d bytes: expected at most %d", len(d.Payload), devices.MaxPayload))
+		b.reject(d, s, devices.Rejectf(devices.TooLarge, "%d bytes: expected at most %d", len(d.Payload), devices.MaxPayload))
 		return nil
 	}
 	if err := r.Decoder.Decode(d.Input, &b.msg); err != nil {
-		b.reject(d, r.Name, asReject(err))
+		b.reject(d, s, asReject(err))
 		return nil
 	}
 	for i := range b.msg.Rejects {
-		b.reject(d, r.Name, &b.msg.Rejects[i])
+		b.reject(d, s, &b.msg.Rejects[i])
 	}
 	return b.fold(ctx, d)
 }
@@ -179,20 +182,26 @@ func asReject(err error) *devices.Reject {
 	return devices.Rejectf(devices.Malformed, "%v", err)
 }
 
-func (b *Batcher) route(topic string) *Route {
-	if r, ok := b.byTopic[topic]; ok {
-		return r
+// speaker finds a topic, or begins to remember it; nil for one that no route means.
+func (b *Batcher) speaker(topic string) *speaker {
+	if s, ok := b.byTopic[topic]; ok {
+		return s
 	}
 	for i := range b.routes {
 		if b.routes[i].Matches(topic) {
-			if len(b.byTopic) < 1<<20 {
-				b.byTopic[topic] = &b.routes[i]
+			if len(b.byTopic) >= mostTopics {
+				clear(b.byTopic) // somebody makes them up
 			}
-			return &b.routes[i]
+			s := &speaker{route: &b.routes[i]}
+			b.byTopic[topic] = s
+			return s
 		}
 	}
 	return nil
 }
+
+// mostTopics is how many topics are remembered.
+const mostTopics = 1 << 20
 
 // asked reports whether a topic that no route means came only because a broker
 // could not be asked more narrowly.
@@ -207,9 +216,18 @@ const (
 	keepPayload = 1024
 )
 
-func (b *Batcher) reject(d Delivery, decoder string, r *devices.Reject) {
-	c := b.cur
+// reject counts a reject, of a topic that no decoder reads where from is nil, and
+// keeps it; of a flood only the first of each minute.
+func (b *Batcher) reject(d Delivery, from *speaker, r *devices.Reject) {
+	c, decoder := b.cur, ""
+	if from != nil {
+		decoder = from.route.Name
+	}
 	c.Tally.Rejects[RejectKey{decoder, r.Reason}]++
+	if !b.keeps(from, &d) {
+		c.Tally.Unkept++
+		return
+	}
 	c.Rejects = append(c.Rejects, ledger.Reject{
 		Time: d.Received, Decoder: decoder, Topic: cut(d.Topic, keepTopic), Reason: r.Reason, Detail: cut(r.Detail, keepDetail),
 		Payload: append([]byte(nil), d.Payload[:min(len(d.Payload), keepPayload)]...),

@@ -13,6 +13,10 @@ import (
 // pruneBlocks bounds what one Prune takes, so that it does not hold up commits.
 const pruneBlocks = 500
 
+// maxRejects is how many of the newest rejects are kept at most, however young:
+// each takes 2 kB at most, all of them 200 MB.
+const maxRejects = 100_000
+
 // keepSinkRejects is how many of the newest lines that sinks refused are kept.
 const keepSinkRejects = 10_000
 
@@ -24,6 +28,9 @@ const keepSinkRejects = 10_000
 func (l *Ledger) Prune(ctx context.Context, readings, rejects devices.Millis, consumers []string) (more bool, err error) {
 	if err := l.exec(ctx, "DELETE FROM reject WHERE time < ?", rejects); err != nil {
 		return false, fmt.Errorf("letting go of old rejects: %w", err)
+	}
+	if err := l.exec(ctx, "DELETE FROM reject WHERE id <= (SELECT max(id) FROM reject) - ?", maxRejects); err != nil {
+		return false, fmt.Errorf("letting go of rejects: %w", err)
 	}
 	if err := l.exec(ctx, "DELETE FROM sink_reject WHERE id <= (SELECT max(id) FROM sink_reject) - ?", keepSinkRejects); err != nil {
 		return false, fmt.Errorf("letting go of old lines that a sink refused: %w", err)
