@@ -41,28 +41,32 @@ func shortCharges(day time.Time, piles, ports, minutes int) (charges []*charge, 
 	return charges, reports
 }
 
-func TestAGatewayThatIsKilledLosesNothingAndTakesNothingTwice(t *testing.T) {
+// kills is how often the gateway is killed during the load.
+const kills = 50
+
+func TestWhatWasAcknowledgedSurvivesAnyKillAndIsThereOnce(t *testing.T) {
 	day := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 	charges, reports := shortCharges(day, 4, 10, 150)
 	mosquitto := realserver.Mosquitto(t, realserver.MosquittoOptions{})
 	dir, addr := t.TempDir(), freeAddr(t)
-	cfg := settingsFile(t, dir, mosquitto.URL, addr, "")
+	influx := realserver.Influx(t)
+	influx.CreateDatabase("pilewatch")
+	cfg := settingsFile(t, dir, mosquitto.URL, addr, fmt.Sprintf("influxdb: {url: %q, bucket: pilewatch}", influx.URL))
 	g := start(t, addr, "run", "--config", cfg)
 	random := rand.New(rand.NewPCG(1, 2))
-	for part := 0; part < len(reports); {
-		next := min(len(reports), part+200+random.IntN(1500))
+	for n := range kills + 1 {
+		part, next := n*len(reports)/(kills+1), (n+1)*len(reports)/(kills+1)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			publishAll(t, mosquitto.URL, reports[part:next])
 		}()
-		if next < len(reports) {
-			time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond) // somewhere in the load
+		if n < kills {
+			time.Sleep(time.Duration(random.IntN(40)) * time.Millisecond) // somewhere in the load
 			g.kill()
 			g = start(t, addr, "run", "--config", cfg)
 		}
 		<-done
-		part = next
 	}
 	await(t, "all sessions", func() error {
 		closed := 0
@@ -77,6 +81,7 @@ func TestAGatewayThatIsKilledLosesNothingAndTakesNothingTwice(t *testing.T) {
 		return nil
 	})
 	checkSessions(t, g, charges)
+	checkInflux(t, influx, charges, len(reports))
 	g.stop()
 	out := must(t, "verify", "--config", cfg)
 	if want := fmt.Sprintf("%d sessions derived again, 0 differences", len(charges)); !strings.Contains(out, want) {
