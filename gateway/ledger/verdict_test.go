@@ -7,27 +7,19 @@ import (
 )
 
 func TestALedgerOfVersionOneLearnsVerdicts(t *testing.T) {
-	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
-	l, err := Open(t.Context(), dir, quiet)
+	dir := t.TempDir()
+	version1(t, dir)
+	l, err := Open(t.Context(), dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
+	}
+	defer l.Close()
+	if all, err := l.Verdicts(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("before: %v, %v", all, err)
 	}
 	if _, err := l.Append(t.Context(), &Batch{Entries: []Entry{{Kind: KindFlag, Flag: &Flag{ID: "f", Rule: "over_time", Status: StatusOpen, Evidence: []byte(`{"a":1}`)}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.write.ExecContext(t.Context(), "DROP TABLE verdict; PRAGMA user_version = 1"); err != nil {
-		t.Fatal(err)
-	}
-	if all, err := l.Verdicts(t.Context()); err != nil || len(all) != 0 {
-		t.Errorf("before: %v, %v", all, err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if l, err = Open(t.Context(), dir, quiet); err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	for _, status := range []string{StatusFalseAlarm, StatusConfirmed, StatusAcknowledged} {
 		if _, err := l.Judge(t.Context(), &Verdict{FlagID: "f", Status: status}); err != nil {
 			t.Fatal(err)
