@@ -360,3 +360,40 @@ func (l wireLoad) dealt(n int) []wireLoad {
 	}
 	return parts
 }
+
+// BenchmarkLatency publishes 100 messages a second to the embedded broker, each
+// after the last, and reports how long a PUBACK takes.
+func BenchmarkLatency(b *testing.B) {
+	const every, messages = 10 * time.Millisecond, 1500
+	l := simulated(b, 100, 1, messages)
+	dir, addr, broker := b.TempDir(), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b)), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b))
+	conf := write(b, dir, "pilewatch.yaml", fmt.Sprintf("mqtt: {listen: %q}\nhttp: {listen: %q}\ndata_dir: %q\ninfluxdb: {url: %q, bucket: pilewatch}\n",
+		broker, addr, filepath.Join(dir, "data"), sinkOfNothing(b)))
+	g := start(b, addr, "run", "--config", conf)
+	c := dialRaw(b, broker, "latency")
+	defer c.Close()
+	var took []float64
+	for b.Loop() {
+		took = took[:0]
+		tick := time.NewTicker(every)
+		from := 0
+		for _, end := range l.ends {
+			<-tick.C
+			sent := time.Now()
+			if _, err := c.Write(l.wire[from:end]); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {
+				b.Fatal(err)
+			}
+			took, from = append(took, float64(time.Since(sent).Microseconds())/1000), end
+		}
+		tick.Stop()
+	}
+	g.stop()
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2], "p50-ms")
+	b.ReportMetric(took[len(took)*99/100], "p99-ms")
+	b.ReportMetric(took[len(took)-1], "max-ms")
+	b.ReportMetric(0, "ns/op")
+}

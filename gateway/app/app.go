@@ -278,7 +278,7 @@ func (a *App) startConsumers(ctx context.Context) error {
 		wg.Go(func() { r.Run(reading) })
 	}
 	wg.Go(func() { a.watchSilence(reading) })
-	wg.Go(func() { a.prune(reading) })
+	wg.Go(func() { a.tidy(reading) })
 	wg.Go(func() { a.ledger.Scrub(reading) })
 	a.onStop(func() error {
 		stop()
@@ -311,26 +311,51 @@ func (a *App) watchSilence(ctx context.Context) {
 	})
 }
 
-// pruneEvery is how often old readings and rejects are let go.
-const pruneEvery = 10 * time.Minute
+// tidyEvery is how often the ledger is tidied.
+const tidyEvery = 10 * time.Minute
+
+// tidy merges small blocks of the journal, and lets go of readings and rejects
+// that are old.
+func (a *App) tidy(ctx context.Context) {
+	from := ledger.Seq(1) // where blocks are merged next
+	every(ctx, tidyEvery, func() {
+		from = a.merge(ctx, from)
+		a.prune(ctx)
+	})
+}
+
+// merge joins what small blocks there are from an entry on, and gives where to go
+// on the next time.
+func (a *App) merge(ctx context.Context, from ledger.Seq) ledger.Seq {
+	for ctx.Err() == nil {
+		next, err := a.ledger.Merge(ctx, from)
+		if err != nil {
+			a.log.Warn("small blocks of the journal could not be merged; trying again", "error", err)
+			return from
+		}
+		if next == from {
+			break
+		}
+		from = next
+	}
+	return from
+}
 
 // prune lets go of readings and rejects that are old.
 func (a *App) prune(ctx context.Context) {
-	every(ctx, pruneEvery, func() {
-		names := make([]string, len(a.runners))
-		for i, r := range a.runners {
-			names[i] = r.Stats().Name
+	names := make([]string, len(a.runners))
+	for i, r := range a.runners {
+		names[i] = r.Stats().Name
+	}
+	at := time.Now()
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		more, err = a.ledger.Prune(ctx, devices.MillisOf(at.Add(-a.cfg.Ledger.KeepReadings)), devices.MillisOf(at.Add(-config.KeepRejects)), names)
+		if err != nil {
+			a.log.Warn("old readings could not be let go; trying again", "error", err)
+			return
 		}
-		at := time.Now()
-		for more := true; more && ctx.Err() == nil; {
-			var err error
-			more, err = a.ledger.Prune(ctx, devices.MillisOf(at.Add(-a.cfg.Ledger.KeepReadings)), devices.MillisOf(at.Add(-config.KeepRejects)), names)
-			if err != nil {
-				a.log.Warn("old readings could not be let go; trying again", "error", err)
-				return
-			}
-		}
-	})
+	}
 }
 
 // every calls f now and then until ctx is done.
