@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pilewatch/gateway/realserver"
+)
+
+// stop wants the gateway gone within 10 s, with status 0.
+func TestSIGTERMUnderFullLoadLosesNothing(t *testing.T) {
+	day := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
+	const ports = 12
+	l := estateLoad(day, 40, ports, 240, nil)
+	mosquitto := realserver.Mosquitto(t, realserver.MosquittoOptions{})
+	dir, addr := t.TempDir(), freeAddr(t)
+	cfg := settingsFile(t, dir, mosquitto.URL, addr, "")
+	g := start(t, addr, "run", "--config", cfg)
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		publishAll(t, mosquitto.URL, l.messages)
+	}()
+	committed := 0.0
+	for n := range 3 {
+		await(t, "the load to be under way", func() error {
+			if c := metric(t, g, "pilewatch_readings_committed_total", ""); c < ports*100 && closedSessions(g) < len(l.charges) {
+				return fmt.Errorf("%.0f readings", c)
+			}
+			return nil // or over already, where a stop committed all that was under way
+		})
+		committed += metric(t, g, "pilewatch_readings_committed_total", "")
+		g.stop()
+		t.Logf("stop %d after %.0f of %d readings", n+1, committed, l.readings)
+		g = start(t, addr, "run", "--config", cfg)
+	}
+	<-published
+	await(t, "all sessions", func() error {
+		if n := closedSessions(g); n != len(l.charges) {
+			return fmt.Errorf("%d of %d are closed", n, len(l.charges))
+		}
+		return nil
+	})
+	checkSessions(t, g, l.charges)
+}
+
+func closedSessions(g *gateway) (n int) {
+	for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
+		if s.State == "closed" {
+			n++
+		}
+	}
+	return n
+}
