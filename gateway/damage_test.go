@@ -68,17 +68,20 @@ func checkAll(t *testing.T, g *gateway, cfg, url string, charges []*charge, repo
 func closedAll(t testing.TB, g *gateway, n int) {
 	t.Helper()
 	await(t, "all sessions", func() error {
-		closed := 0
-		for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
-			if s.State == "closed" {
-				closed++
-			}
-		}
-		if closed != n {
+		if closed := closedSessions(g); closed != n {
 			return fmt.Errorf("%d of %d are closed", closed, n)
 		}
 		return nil
 	})
+}
+
+func closedSessions(g *gateway) (n int) {
+	for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
+		if s.State == "closed" {
+			n++
+		}
+	}
+	return n
 }
 
 // TestATornEndOfTheLogIsHealedWithoutAPerson damages what a power cut may leave: the

@@ -68,18 +68,7 @@ func TestWhatWasAcknowledgedSurvivesAnyKillAndIsThereOnce(t *testing.T) {
 		}
 		<-done
 	}
-	await(t, "all sessions", func() error {
-		closed := 0
-		for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
-			if s.State == "closed" {
-				closed++
-			}
-		}
-		if closed != len(charges) {
-			return fmt.Errorf("%d of %d are closed", closed, len(charges))
-		}
-		return nil
-	})
+	closedAll(t, g, len(charges))
 	checkSessions(t, g, charges)
 	checkInflux(t, influx, charges, len(reports))
 	g.stop()

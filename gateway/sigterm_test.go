@@ -36,20 +36,6 @@ func TestSIGTERMUnderFullLoadLosesNothing(t *testing.T) {
 		g = start(t, addr, "run", "--config", cfg)
 	}
 	<-published
-	await(t, "all sessions", func() error {
-		if n := closedSessions(g); n != len(l.charges) {
-			return fmt.Errorf("%d of %d are closed", n, len(l.charges))
-		}
-		return nil
-	})
+	closedAll(t, g, len(l.charges))
 	checkSessions(t, g, l.charges)
-}
-
-func closedSessions(g *gateway) (n int) {
-	for _, s := range list[struct{ State string }](g, "/api/v1/sessions") {
-		if s.State == "closed" {
-			n++
-		}
-	}
-	return n
 }

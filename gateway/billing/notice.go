@@ -77,13 +77,7 @@ func (x *export) notice(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if x.Format == "json" {
-		out := newArray(w)
-		for _, r := range rows {
-			if err := out.put(r); err != nil {
-				return err
-			}
-		}
-		return out.end()
+		return writeArray(w, rows)
 	}
 	l := &layout{words: x.words, location: x.Location, columns: noticeColumns, counted: -1}
 	var values [][]value

@@ -55,13 +55,7 @@ func (x *export) reconciliation(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if x.Format == "json" {
-		out := newArray(w)
-		for _, r := range rows {
-			if err := out.put(r); err != nil {
-				return err
-			}
-		}
-		return out.end()
+		return writeArray(w, rows)
 	}
 	values := make([][]value, len(rows))
 	for i, r := range rows {

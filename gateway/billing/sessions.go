@@ -216,6 +216,17 @@ func (a *array) put(v any) error {
 	return err
 }
 
+// writeArray writes rows that are all there.
+func writeArray[T any](w io.Writer, rows []T) error {
+	out := newArray(w)
+	for i := range rows {
+		if err := out.put(rows[i]); err != nil {
+			return err
+		}
+	}
+	return out.end()
+}
+
 func (a *array) end() error {
 	if a.sep[0] == '[' {
 		if _, err := a.w.WriteString("["); err != nil {

@@ -104,7 +104,7 @@ func adviceFor(suspicion string) (zh, en string) {
 		return "请先确认现场安全：有烟、有水时先断电，不要触碰；再联系设备维护人员。",
 			"Make sure that it is safe first: with smoke or water switch the power off and touch nothing; then call the maintainer."
 	}
-	return "请到现场查看。", "Please have a look."
+	return "见面时了解一下情况，看看是否需要帮助。", "Ask how things are when you meet, and whether help is needed."
 }
 
 // whole gives a power in whole watts.
