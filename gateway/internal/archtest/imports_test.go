@@ -30,14 +30,15 @@ var allowed = map[string][]string{
 
 	"gateway/tariff":   {"devices"},
 	"gateway/registry": {"devices"},
-	"gateway/session":  {"devices", "gateway/tariff"},
+	"gateway/lines":    {},
+	"gateway/session":  {"devices", "gateway/tariff", "gateway/lines"},
 	"gateway/ledger":   {"devices", "gateway/tariff", "gateway/session"},
 	"gateway/feed":     stored,
 
 	"gateway/ingest": slices.Concat(stored, []string{"devices/*"}),
 	"gateway/broker": {"devices", "gateway/ingest"},
 
-	"gateway/safety":  fed,
+	"gateway/safety":  slices.Concat(fed, []string{"gateway/lines"}),
 	"gateway/alert":   slices.Concat(fed, []string{"gateway/safety"}),
 	"gateway/billing": stored,
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
