@@ -301,7 +301,7 @@ func (f *fragile) readings() (n int) {
 }
 
 // Nothing was there before: what the batcher asks of the journal.
-func (f *fragile) Seen(context.Context, ledger.Key) (bool, error) { return false, nil }
+func (f *fragile) Seen(context.Context, ledger.Key, int) (bool, int, error) { return false, 0, nil }
 func (f *fragile) SessionOfOrder(context.Context, string, uint8, string) (session.Session, error) {
 	return session.Session{}, ledger.ErrNotFound
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -134,14 +135,14 @@ func TestSeenKnowsWhatTheJournalHolds(t *testing.T) {
 	}
 	for _, i := range []int{0, 1, 499, 500, 4999} {
 		k, _ := KeyOf(&es[i])
-		if ok, err := l.Seen(t.Context(), k); err != nil || !ok {
+		if ok, _, err := l.Seen(t.Context(), k, math.MaxInt); err != nil || !ok {
 			t.Errorf("entry %d: %v, %v", i, ok, err)
 		}
 		for _, other := range []Key{
 			{Pile: "P02", Port: k.Port, Time: k.Time}, {Pile: k.Pile, Port: 99, Time: k.Time},
 			{Pile: k.Pile, Port: k.Port, What: 1, Time: k.Time}, {Pile: k.Pile, Port: k.Port, Time: k.Time + 1},
 		} {
-			if ok, err := l.Seen(t.Context(), other); err != nil || ok {
+			if ok, _, err := l.Seen(t.Context(), other, math.MaxInt); err != nil || ok {
 				t.Errorf("%+v was never there: %v, %v", other, ok, err)
 			}
 		}
