@@ -2,14 +2,17 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"pilewatch/gateway/realserver"
 )
 
-// stop wants the gateway gone within 10 s, with status 0.
-func TestSIGTERMUnderFullLoadLosesNothing(t *testing.T) {
+// stop wants the gateway gone within 10 s, with status 0; what it leaves needs no
+// recovery: no log of the database, and nothing of the journal behind the checkpoints.
+func TestSIGTERMUnderFullLoadLosesNothingAndTheNextStartRecoversNothing(t *testing.T) {
 	day := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 	const ports = 12
 	l := estateLoad(day, 40, ports, 240, nil)
@@ -33,7 +36,13 @@ func TestSIGTERMUnderFullLoadLosesNothing(t *testing.T) {
 		committed += metric(t, g, "pilewatch_readings_committed_total", "")
 		g.stop()
 		t.Logf("stop %d after %.0f of %d readings", n+1, committed, l.readings)
+		if left, err := filepath.Glob(filepath.Join(dir, "data", "ledger.db-*")); err != nil || len(left) > 0 {
+			t.Errorf("stop %d left %q, %v", n+1, left, err)
+		}
 		g = start(t, addr, "run", "--config", cfg)
+		if want := "entries_after_checkpoint=0 entries_after_checkpoint_safety=0"; !strings.Contains(g.log.String(), want) {
+			t.Errorf("start %d read more of the journal than it had to, expected %s in\n%s", n+2, want, g.log)
+		}
 	}
 	<-published
 	closedAll(t, g, len(l.charges))
