@@ -214,6 +214,10 @@ func TestADamagedBlockOfLongAgoIsNamedAfterTheStart(t *testing.T) {
 	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
 		t.Errorf("verify: %s", out)
 	}
+	id := scan[string](t, data, "UPDATE session SET energy_mwh = energy_mwh + 1 WHERE port = 3 RETURNING id")
+	if out, _, status := pilewatch(t, "verify", "--config", cfg); status != 1 || !strings.Contains(out, id) {
+		t.Errorf("verify of a changed session %s: status %d: %s", id, status, out)
+	}
 }
 
 func TestADamagedDatabaseFileSaysThatABackupIsNeeded(t *testing.T) {

@@ -78,6 +78,33 @@ func TestWhatWasAcknowledgedSurvivesAnyKillAndIsThereOnce(t *testing.T) {
 	}
 }
 
+// TestWhatAPileWasToldSurvivesAnyKill is the same with the embedded broker: a pile
+// sends again only what it has no PUBACK for.
+func TestWhatAPileWasToldSurvivesAnyKill(t *testing.T) {
+	charges, reports := shortCharges(damageDay, 4, 10, 100)
+	cfg, addr, url := embedded(t, t.TempDir())
+	g := start(t, addr, "run", "--config", cfg)
+	random := rand.New(rand.NewPCG(3, 4))
+	told := 0
+	for n := range kills / 2 {
+		p := publish(t, url, reports[told:(n+1)*len(reports)/(kills/2+1)])
+		p.limit.Store(int64(len(reports)))
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // somewhere in the load
+		g.kill()
+		<-p.done // with an error, or done already
+		told += int(p.acked.Load())
+		g = start(t, addr, "run", "--config", cfg)
+	}
+	p := publish(t, url, reports[told:])
+	p.finish(t, len(reports)-told)
+	closedAll(t, g, len(charges))
+	checkSessions(t, g, charges)
+	g.stop()
+	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
+		t.Errorf("verify: %s", out)
+	}
+}
+
 func TestInfluxDBThatIsAttachedLaterGetsThePast(t *testing.T) {
 	day := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 	charges, reports := shortCharges(day, 2, 3, 60)

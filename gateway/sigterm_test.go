@@ -47,4 +47,7 @@ func TestSIGTERMUnderFullLoadLosesNothingAndTheNextStartRecoversNothing(t *testi
 	<-published
 	closedAll(t, g, len(l.charges))
 	checkSessions(t, g, l.charges)
+	if n := scan[int](t, filepath.Join(dir, "data"), "SELECT count(*) FROM flag"); n == 0 {
+		t.Error("the rules have raised nothing that could stand behind a checkpoint")
+	}
 }

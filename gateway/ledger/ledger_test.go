@@ -149,6 +149,68 @@ func TestSeenKnowsWhatTheJournalHolds(t *testing.T) {
 	}
 }
 
+// lateReadings are n readings of an hour in a block, each with one of another day.
+func lateReadings(block, n int) (entries []Entry) {
+	for i := range n {
+		at := t0 + devices.Millis(block*n+i)*10
+		for _, at := range []devices.Millis{at, at - 86_400_000} {
+			r := devices.Reading{Pile: "P01", Port: 1, Time: at, DeviceTime: true}
+			entries = append(entries, Entry{Kind: KindReading, Received: at, Reading: r})
+		}
+	}
+	return entries
+}
+
+// A block that holds old readings beside new ones spans all of the time between:
+// with many of those a look-up has to go through all of them.
+func TestALookUpReadsNoMoreThanItMayAndNothingTwice(t *testing.T) {
+	l := open(t, t.TempDir())
+	const blocks, n = 40, 100
+	for b := range blocks {
+		l.mustAppend(t, Batch{Entries: lateReadings(b, n)})
+	}
+	yesterday := t0 - 86_400_000 + blocks*n*10
+	k := Key{Pile: "P02", Port: 1, Time: yesterday - 5}
+	if seen, cost, err := l.Seen(t.Context(), k, 2000); !errors.Is(err, ErrCostly) || seen || cost > 2000+2*n {
+		t.Errorf("%v after %d entries, %v", seen, cost, err)
+	}
+	seen, first, err := l.Seen(t.Context(), k, math.MaxInt)
+	if err != nil || seen || first < blocks*n || first > blocks*(2*n+queryCost)+queryCost {
+		t.Errorf("%v after %d entries, %v", seen, first, err)
+	}
+	if seen, cost, err := l.Seen(t.Context(), Key{Pile: "P03", Port: 1, Time: yesterday - 15}, 50); err != nil || seen || cost > blocks {
+		t.Errorf("again: %v after %d entries, %v", seen, cost, err)
+	}
+	l.mustAppend(t, Batch{Entries: lateReadings(blocks, n)})
+	added := Key{Pile: "P01", Port: 1, Time: t0 + blocks*n*10}
+	if seen, cost, err := l.Seen(t.Context(), added, 1000); err != nil || !seen || cost > 1000 {
+		t.Errorf("what came since: %v after %d entries, %v", seen, cost, err)
+	}
+}
+
+func TestADamagedBlockIsToldByALookUpThatMayNeedItAndReadOnce(t *testing.T) {
+	l := open(t, t.TempDir())
+	for b := range 3 {
+		l.mustAppend(t, Batch{Entries: lateReadings(b, 10)})
+	}
+	if err := l.exec(t.Context(), "UPDATE journal SET sum = sum + 1 WHERE seq = 21"); err != nil {
+		t.Fatal(err)
+	}
+	l.tail.blocks = nil // as after a restart
+	for range 2 {
+		var bad *DamagedError
+		if seen, _, err := l.Seen(t.Context(), Key{Pile: "P01", Port: 2, Time: t0}, math.MaxInt); seen || !errors.As(err, &bad) || bad.Seq != 21 {
+			t.Errorf("%v, %v", seen, err)
+		}
+	}
+	if seen, _, err := l.Seen(t.Context(), Key{Pile: "P01", Port: 1, Time: t0 + 200}, math.MaxInt); !seen || err != nil {
+		t.Errorf("in another block: %v, %v", seen, err)
+	}
+	if seen, cost, err := l.Seen(t.Context(), Key{Pile: "P01", Port: 2, Time: t0}, 50); seen || err == nil || cost > 3 {
+		t.Errorf("read again: %v after %d entries, %v", seen, cost, err)
+	}
+}
+
 func sessionEntry(change session.ChangeKind, s session.Session) Entry {
 	return Entry{Kind: KindSession, Change: change, Session: &s}
 }
@@ -465,6 +527,26 @@ func TestPruningKeepsWhatIsNeeded(t *testing.T) {
 	}
 	if items, _, err := l.Sessions(t.Context(), Filter{}); err != nil || len(items) != 10 {
 		t.Errorf("%d sessions stay, %v", len(items), err)
+	}
+}
+
+func TestRejectsAreBounded(t *testing.T) {
+	l := open(t, t.TempDir())
+	put := func(id int) {
+		t.Helper()
+		if err := l.exec(t.Context(), "INSERT INTO reject (id, time, decoder, topic, reason, detail, payload) VALUES (?, ?, '', '', '', '', x'')", id, t0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []int{1, 2, maxRejects + 1} {
+		put(id)
+	}
+	if _, err := l.Prune(t.Context(), 0, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	var n, first int
+	if err := l.read.QueryRowContext(t.Context(), "SELECT count(*), min(id) FROM reject").Scan(&n, &first); err != nil || n != 2 || first != 2 {
+		t.Errorf("%d rejects stay, the first is %d, %v; expected the newest %d of their numbers", n, first, err, maxRejects)
 	}
 }
 
