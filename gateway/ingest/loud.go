@@ -16,8 +16,8 @@ const (
 	mostLoud     = 20      // topics named in a minute
 	keptRejects  = 60      // of a topic in a minute
 	keptAll      = 600     // of all topics in a minute
-	lookedTopic  = 1 << 20 // entries decoded for a topic in a minute: half a second of it
-	lookedAll    = 8 << 20 // for all topics
+	lookedTopic  = 1 << 19 // entries decoded for a topic in a minute, a second of work at most
+	lookedAll    = 4 << 20 // for all topics
 )
 
 // What a flood is of.

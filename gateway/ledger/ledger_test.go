@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -123,91 +122,6 @@ func TestCursorsAndCheckpointsMoveWithTheirCommit(t *testing.T) {
 	}
 	if seq, _, err := l.LoadCheckpoint(t.Context(), "safety"); err != nil || seq != 5 {
 		t.Errorf("checkpoint at %d, %v", seq, err)
-	}
-}
-
-func TestSeenKnowsWhatTheJournalHolds(t *testing.T) {
-	dir := t.TempDir()
-	es := estateEntries(500) // over four hours
-	l := open(t, dir)
-	for i := 0; i < len(es); i += 500 {
-		l.mustAppend(t, Batch{Entries: es[i : i+500]})
-	}
-	for _, i := range []int{0, 1, 499, 500, 4999} {
-		k, _ := KeyOf(&es[i])
-		if ok, _, err := l.Seen(t.Context(), k, math.MaxInt); err != nil || !ok {
-			t.Errorf("entry %d: %v, %v", i, ok, err)
-		}
-		for _, other := range []Key{
-			{Pile: "P02", Port: k.Port, Time: k.Time}, {Pile: k.Pile, Port: 99, Time: k.Time},
-			{Pile: k.Pile, Port: k.Port, What: 1, Time: k.Time}, {Pile: k.Pile, Port: k.Port, Time: k.Time + 1},
-		} {
-			if ok, _, err := l.Seen(t.Context(), other, math.MaxInt); err != nil || ok {
-				t.Errorf("%+v was never there: %v, %v", other, ok, err)
-			}
-		}
-	}
-}
-
-// lateReadings are n readings of an hour in a block, each with one of another day.
-func lateReadings(block, n int) (entries []Entry) {
-	for i := range n {
-		at := t0 + devices.Millis(block*n+i)*10
-		for _, at := range []devices.Millis{at, at - 86_400_000} {
-			r := devices.Reading{Pile: "P01", Port: 1, Time: at, DeviceTime: true}
-			entries = append(entries, Entry{Kind: KindReading, Received: at, Reading: r})
-		}
-	}
-	return entries
-}
-
-// A block that holds old readings beside new ones spans all of the time between:
-// with many of those a look-up has to go through all of them.
-func TestALookUpReadsNoMoreThanItMayAndNothingTwice(t *testing.T) {
-	l := open(t, t.TempDir())
-	const blocks, n = 40, 100
-	for b := range blocks {
-		l.mustAppend(t, Batch{Entries: lateReadings(b, n)})
-	}
-	yesterday := t0 - 86_400_000 + blocks*n*10
-	k := Key{Pile: "P02", Port: 1, Time: yesterday - 5}
-	if seen, cost, err := l.Seen(t.Context(), k, 2000); !errors.Is(err, ErrCostly) || seen || cost > 2000+2*n {
-		t.Errorf("%v after %d entries, %v", seen, cost, err)
-	}
-	seen, first, err := l.Seen(t.Context(), k, math.MaxInt)
-	if err != nil || seen || first < blocks*n || first > blocks*(2*n+queryCost)+queryCost {
-		t.Errorf("%v after %d entries, %v", seen, first, err)
-	}
-	if seen, cost, err := l.Seen(t.Context(), Key{Pile: "P03", Port: 1, Time: yesterday - 15}, 50); err != nil || seen || cost > blocks {
-		t.Errorf("again: %v after %d entries, %v", seen, cost, err)
-	}
-	l.mustAppend(t, Batch{Entries: lateReadings(blocks, n)})
-	added := Key{Pile: "P01", Port: 1, Time: t0 + blocks*n*10}
-	if seen, cost, err := l.Seen(t.Context(), added, 1000); err != nil || !seen || cost > 1000 {
-		t.Errorf("what came since: %v after %d entries, %v", seen, cost, err)
-	}
-}
-
-func TestADamagedBlockIsToldByALookUpThatMayNeedItAndReadOnce(t *testing.T) {
-	l := open(t, t.TempDir())
-	for b := range 3 {
-		l.mustAppend(t, Batch{Entries: lateReadings(b, 10)})
-	}
-	if err := l.exec(t.Context(), "UPDATE journal SET sum = sum + 1 WHERE seq = 21"); err != nil {
-		t.Fatal(err)
-	}
-	l.tail.blocks = nil // as after a restart
-	for range 2 {
-		var bad *DamagedError
-		if seen, _, err := l.Seen(t.Context(), Key{Pile: "P01", Port: 2, Time: t0}, math.MaxInt); seen || !errors.As(err, &bad) || bad.Seq != 21 {
-			t.Errorf("%v, %v", seen, err)
-		}
-	}
-	if seen, _, err := l.Seen(t.Context(), Key{Pile: "P01", Port: 1, Time: t0 + 200}, math.MaxInt); !seen || err != nil {
-		t.Errorf("in another block: %v, %v", seen, err)
-	}
-	if seen, cost, err := l.Seen(t.Context(), Key{Pile: "P01", Port: 2, Time: t0}, 50); seen || err == nil || cost > 3 {
-		t.Errorf("read again: %v after %d entries, %v", seen, cost, err)
 	}
 }
 
