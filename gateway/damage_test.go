@@ -192,6 +192,22 @@ func TestADamagedBlockIsNamedAndTheGatewayGoesOnWithoutIt(t *testing.T) {
 	}
 }
 
+// TestVerifyNamesASessionWhoseRowWasChanged changes a bill by a milliwatt-hour.
+func TestVerifyNamesASessionWhoseRowWasChanged(t *testing.T) {
+	charges, reports := shortCharges(damageDay, 1, 4, 30)
+	data := t.TempDir()
+	cfg, addr, url := embedded(t, data)
+	g := start(t, addr, "run", "--config", cfg)
+	publishAll(t, url, reports)
+	closedAll(t, g, len(charges))
+	g.stop()
+	must(t, "verify", "--config", cfg)
+	id := scan[string](t, data, "UPDATE session SET energy_mwh = energy_mwh + 1 WHERE port = 3 RETURNING id")
+	if out, _, status := pilewatch(t, "verify", "--config", cfg); status != 1 || !strings.Contains(out, id) || !strings.Contains(out, " 1 differences") {
+		t.Errorf("verify of a changed session %s: status %d: %s", id, status, out)
+	}
+}
+
 // TestADamagedBlockOfLongAgoIsNamedAfterTheStart damages a block that no start needs.
 func TestADamagedBlockOfLongAgoIsNamedAfterTheStart(t *testing.T) {
 	charges, reports := shortCharges(damageDay, 1, 4, 30)

@@ -89,9 +89,18 @@ func dialRaw(b testing.TB, addr, id string) net.Conn {
 // returns when the last has it.
 func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 	b.Helper()
+	l.publishTold(b, addr, id, window, new(progress))
+}
+
+// progress is how far a publisher is.
+type progress struct{ sent, acked atomic.Int64 }
+
+// publishTold is publish, and tells how far it is: a message is sent at the latest
+// when the broker can have it, and acknowledged at the earliest when it is.
+func (l wireLoad) publishTold(b testing.TB, addr, id string, window int, at *progress) {
+	b.Helper()
 	c := dialRaw(b, addr, id)
 	defer c.Close()
-	var acked atomic.Int64
 	moved, failed := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
 		r := bufio.NewReaderSize(c, 64<<10)
@@ -100,7 +109,7 @@ func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 				failed <- err
 				return
 			}
-			if acked.Add(1); r.Buffered() < 4 {
+			if at.acked.Add(1); r.Buffered() < 4 {
 				select {
 				case moved <- struct{}{}:
 				default:
@@ -110,11 +119,12 @@ func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 		failed <- nil
 	}()
 	for sent := 0; sent < len(l.ends); {
-		room := min(window-(sent-int(acked.Load())), len(l.ends)-sent, 256)
+		room := min(window-(sent-int(at.acked.Load())), len(l.ends)-sent, 256)
 		if room < min(64, window, len(l.ends)-sent) {
 			<-moved
 			continue
 		}
+		at.sent.Store(int64(sent + room))
 		from := 0
 		if sent > 0 {
 			from = l.ends[sent-1]

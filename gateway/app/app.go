@@ -113,6 +113,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.safety, err = safety.NewConsumer(ctx, a.ledger, rules, a.log); err != nil {
 		return err
 	}
+	a.log.Info("the ledger is open", "entries_after_checkpoint", a.batcher.Replayed(), "entries_after_checkpoint_safety", a.safety.Replayed())
 	said, err := a.ledger.Verdicts(ctx)
 	if err != nil {
 		return err
@@ -168,18 +169,19 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.httpAddr = ln.Addr().String()
+	a.onStop(a.startIngest(ctx)) // stops after the consumers: its last checkpoint has all that they wrote before it
 	if err := errors.Join(a.startConsumers(ctx), a.metrics.watch()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	a.startIngest(ctx)
 	a.serve(page, ln)
 	a.log.Info("gateway running", "page", "http://"+a.httpAddr, "ledger", a.cfg.DataDir, "version", a.opts.Version.Version)
 	return nil
 }
 
-// startIngest starts source and pipeline. When they stop, the source takes no
-// more, the pipeline commits and acknowledges what it has, and then the source leaves.
-func (a *App) startIngest(ctx context.Context) {
+// startIngest starts source and pipeline, and gives how to stop them: the source
+// takes no more, the pipeline commits and acknowledges what it has, and then the
+// source leaves.
+func (a *App) startIngest(ctx context.Context) (stop func() error) {
 	base := context.WithoutCancel(ctx)
 	taking, stopTaking := context.WithCancel(base)
 	working, stopWorking := context.WithCancel(base)
@@ -195,14 +197,14 @@ func (a *App) startIngest(ctx context.Context) {
 			a.fail(err)
 		}
 	})
-	a.onStop(func() error {
+	return func() error {
 		stopTaking()
 		stopWorking()
 		pipeline.Wait()
 		close(drained)
 		source.Wait()
 		return nil
-	})
+	}
 }
 
 // makeSource makes the subscriber to the configured broker, or the embedded one.

@@ -128,29 +128,6 @@ func TestCursorsAndCheckpointsMoveWithTheirCommit(t *testing.T) {
 	}
 }
 
-func TestSeenKnowsWhatTheJournalHolds(t *testing.T) {
-	dir := t.TempDir()
-	es := estateEntries(500) // over four hours
-	l := open(t, dir)
-	for i := 0; i < len(es); i += 500 {
-		l.mustAppend(t, Batch{Entries: es[i : i+500]})
-	}
-	for _, i := range []int{0, 1, 499, 500, 4999} {
-		k, _ := KeyOf(&es[i])
-		if ok, err := l.Seen(t.Context(), k); err != nil || !ok {
-			t.Errorf("entry %d: %v, %v", i, ok, err)
-		}
-		for _, other := range []Key{
-			{Pile: "P02", Port: k.Port, Time: k.Time}, {Pile: k.Pile, Port: 99, Time: k.Time},
-			{Pile: k.Pile, Port: k.Port, What: 1, Time: k.Time}, {Pile: k.Pile, Port: k.Port, Time: k.Time + 1},
-		} {
-			if ok, err := l.Seen(t.Context(), other); err != nil || ok {
-				t.Errorf("%+v was never there: %v, %v", other, ok, err)
-			}
-		}
-	}
-}
-
 func sessionEntry(change session.ChangeKind, s session.Session) Entry {
 	return Entry{Kind: KindSession, Change: change, Session: &s}
 }
@@ -472,6 +449,26 @@ func TestPruningKeepsWhatIsNeeded(t *testing.T) {
 	}
 	if items, _, err := l.Sessions(t.Context(), Filter{}); err != nil || len(items) != 10 {
 		t.Errorf("%d sessions stay, %v", len(items), err)
+	}
+}
+
+func TestRejectsAreBounded(t *testing.T) {
+	l := open(t, t.TempDir())
+	put := func(id int) {
+		t.Helper()
+		if err := l.exec(t.Context(), "INSERT INTO reject (id, time, decoder, topic, reason, detail, payload) VALUES (?, ?, '', '', '', '', x'')", id, t0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []int{1, 2, maxRejects + 1} {
+		put(id)
+	}
+	if _, err := l.Prune(t.Context(), 0, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	var n, first int
+	if err := l.read.QueryRowContext(t.Context(), "SELECT count(*), min(id) FROM reject").Scan(&n, &first); err != nil || n != 2 || first != 2 {
+		t.Errorf("%d rejects stay, the first is %d, %v; expected the newest %d of their numbers", n, first, err, maxRejects)
 	}
 }
 

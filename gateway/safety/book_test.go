@@ -29,8 +29,8 @@ func newBook() *book {
 
 var errFull = errors.New("the disk is full")
 
-func (b *book) Append(_ context.Context, x *ledger.Batch) (ledger.Seq, error) {
-	if b.fail {
+func (b *book) Append(ctx context.Context, x *ledger.Batch) (ledger.Seq, error) {
+	if b.fail || ctx.Err() != nil {
 		return 0, errFull
 	}
 	first := b.Head()

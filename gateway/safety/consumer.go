@@ -47,6 +47,7 @@ type Consumer struct {
 	coarse   map[string]bool // piles that were spoken of
 	unlooked int             // entries since that was looked at
 	counts   counts
+	replayed int // entries between the last checkpoint and the cursor
 }
 
 // NewConsumer goes on where the last one stopped: from its checkpoint and the
@@ -60,6 +61,10 @@ func NewConsumer(ctx context.Context, l Ledger, rules Rules, log *slog.Logger) (
 	}
 	return c, nil
 }
+
+// Replayed is how many entries of the journal between the last checkpoint and the
+// cursor had to be read at the start.
+func (c *Consumer) Replayed() int { return c.replayed }
 
 // Name is that of the cursor.
 func (c *Consumer) Name() string { return Name }
@@ -155,7 +160,9 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 		}
 		b.Checkpoints = map[string]ledger.Checkpoint{Name: {Seq: c.next, State: state}}
 	}
-	if _, err := c.ledger.Append(ctx, b); err != nil {
+	// A stop in the middle of it would leave the engine ahead of what can be kept, and
+	// cost the last checkpoint.
+	if _, err := c.ledger.Append(context.WithoutCancel(ctx), b); err != nil {
 		return err
 	}
 	for i := range c.pending {

@@ -32,6 +32,7 @@ func (c *Consumer) restore(ctx context.Context, rules Rules) error {
 	if err := c.replay(ctx, from, cursor); err != nil {
 		return err
 	}
+	c.replayed = c.since
 	c.next = max(from, cursor)
 	open, err := c.openFlags(ctx)
 	if err != nil {
