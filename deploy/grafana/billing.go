@@ -6,8 +6,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// billing is 用电与账单: energy and fees. The bill itself is `pilewatch export`.
-func billing() page {
+// billingPage is 用电与账单: energy and fees. The bill itself is `pilewatch export`.
+func billingPage() page {
 	figure, in := size{4, 4}, where("estate", "building")
 	return page{
 		uid: billingUID, title: "用电与账单",
@@ -34,7 +34,7 @@ func billing() page {
 				{name: "total", title: "合计", unit: yuan},
 			}, rows(`SELECT count("energy_wh") AS "count", sum("energy_wh")/1000 AS "kwh", sum("electricity_fee_fen")/100 AS "electricity", sum("service_fee_fen")/100 AS "service", sum("total_fee_fen")/100 AS "total" FROM "session" WHERE `+
 				in+` GROUP BY "building"`)).Decimals(2).
-				Footer(common.NewTableFooterOptionsBuilder().Show(true).Reducer([]string{"sum"}).CountRows(false)),
+				Footer(footer("sum")),
 			list("用电最多的住户", "前 15 户，房号隐去一部分。不登记的卡不在其中。Households that use most, masked.", size{12, 10}, []column{
 				{name: "household", title: "住户", words: masked()},
 				{name: "count", title: "次数", unit: "suffix:次", whole: true},

@@ -10,7 +10,7 @@ import (
 
 // pages are the dashboards, in the order in which they are linked.
 func pages() []page {
-	return []page{overview(), pile(), safety(), billing(), gateway()}
+	return []page{overviewPage(), pilePage(), safetyPage(), billingPage(), gatewayPage()}
 }
 
 // Files gives the dashboards as JSON, by the name of the file.

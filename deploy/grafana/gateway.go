@@ -6,8 +6,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// gateway is 网关健康: for who looks after the gateway.
-func gateway() page {
+// gatewayPage is 网关健康: for who looks after the gateway.
+func gatewayPage() page {
 	figure, chart, in := size{4, 4}, size{12, 8}, labels("estate")
 	return page{
 		uid: gatewayUID, title: "网关健康", about: "网关本身：收得到吗、存得下吗、送得出吗。供维护人员。Whether the gateway hears, stores and delivers.",
@@ -65,5 +65,5 @@ func dropped(reason, name string) promQuery {
 
 // delivered counts by channel; without a channel there is a line at 0.
 func delivered(result, name string) promQuery {
-	return course(`sum by (channel) (increase(pilewatch_alert_deliveries_total{result="`+result+`"}[1h])) or vector(0)`, "{{channel}} "+name)
+	return course(`sum by (channel) (increase(pilewatch_alert_deliveries_total{result="`+result+`"}[1h])) or label_replace(vector(0), "channel", "没有渠道", "", "")`, "{{channel}} "+name)
 }

@@ -22,8 +22,8 @@ const (
 	month = "now/M"
 )
 
-// overview is 小区总览: the estate on one screen.
-func overview() page {
+// overviewPage is 小区总览: the estate on one screen.
+func overviewPage() page {
 	figure, in := size{4, 4}, labels("estate", "building")
 	return page{
 		uid: overviewUID, title: "小区总览", about: "一屏看清：谁在充、用了多少、哪里要去看一看。The estate at a glance.",

@@ -89,12 +89,17 @@ type column struct {
 // list is a table with the columns of its answer; the time is shown only where it
 // is one of them.
 func list(title, about string, s size, columns []column, queries ...query) *table.PanelBuilder {
-	b := begin(table.NewPanelBuilder(), title, about, s, queries...).ShowHeader(true).CellHeight(common.TableCellHeightMd).
+	b := begin(table.NewPanelBuilder(), title, about, s, queries...).ShowHeader(true).CellHeight(common.TableCellHeightMd).Footer(footer()).
 		WithTransformation(organized(columns))
 	for _, c := range columns {
 		b.OverrideByName(c.title, c.properties())
 	}
 	return b
+}
+
+// footer has a figure under each column of numbers, by the calculation; none without one.
+func footer(calcs ...string) *common.TableFooterOptionsBuilder {
+	return common.NewTableFooterOptionsBuilder().Show(len(calcs) > 0).Reducer(append([]string{}, calcs...)).CountRows(false)
 }
 
 // organized names and orders the columns, and hides the time where it is none of them.

@@ -8,8 +8,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// pile is 充电桩: one pile and its ports.
-func pile() page {
+// pilePage is 充电桩: one pile and its ports.
+func pilePage() page {
 	figure, at := size{4, 4}, labels("estate", "pile")
 	return page{
 		uid: pileUID, title: "充电桩", about: "一个充电桩：各插口现在怎样、功率和温度曲线、充电记录。One pile and its ports.",

@@ -5,8 +5,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// safety is 安全: what looks unsafe, and whom to visit.
-func safety() page {
+// safetyPage is 安全: what looks unsafe, and whom to visit.
+func safetyPage() page {
 	figure, chosen := size{6, 4}, where("estate", "building", "severity")
 	at := where("estate", "building", "pile", "port", "severity")
 	curve := link("看当时的曲线", safetyUID, "var-pile", "${__data.fields.pile}", "var-port", "${__data.fields.port}",
