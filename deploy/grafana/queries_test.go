@@ -2,8 +2,8 @@ package grafana
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -62,78 +62,75 @@ func (a *asker) findsFault(all []dashboard.Dashboard) {
 			a.t.Fatalf("%s is not in %s", from, good.Query)
 		}
 		curve.Targets = []variants.Dataquery{bad}
-		if len(a.faults(d, curve, nil)) == 0 {
+		if len(a.faults(d, curve, a.variables(d))) == 0 {
 			a.t.Errorf("%s instead of %s was not found", to, from)
 		}
 	}
 }
 
+// choices are a variable with its values.
+type choices struct {
+	name    string
+	values  []string
+	at      []string // what is chosen at first; nil is All
+	several bool     // several may be chosen, and All
+}
+
 // variables asks for the values of a dashboard's variables.
-func (a *asker) variables(d dashboard.Dashboard) values {
+func (a *asker) variables(d dashboard.Dashboard) (all []choices) {
 	a.t.Helper()
-	of := values{}
 	for _, v := range d.Templating.List {
-		switch v.Type {
-		case dashboard.VariableTypeCustom:
+		c := choices{name: v.Name, several: v.Multi != nil && *v.Multi}
+		if v.Type == dashboard.VariableTypeCustom {
 			for _, o := range v.Options {
-				of[v.Name] = append(of[v.Name], *o.Value.String)
+				c.values = append(c.values, *o.Value.String)
 			}
-		case dashboard.VariableTypeQuery:
+		} else {
 			q := influxText(a.t, v.Query.Map["query"].(string), nil, span{}, "1m")
 			rows, err := a.influx.Ask(database, q)
 			if err != nil {
 				a.t.Fatalf("%s, variable %s: %v\n%s", *d.Title, v.Name, err, q)
 			}
 			for _, r := range rows {
-				of[v.Name] = append(of[v.Name], r["value"].(string))
+				c.values = append(c.values, r["value"].(string))
 			}
 		}
-		if len(of[v.Name]) == 0 {
-			a.t.Errorf("%s: the variable %s has no value", *d.Title, v.Name)
-		}
-		if v.IncludeAll != nil && *v.IncludeAll && *v.AllValue != everything {
+		switch {
+		case len(c.values) == 0:
+			a.t.Fatalf("%s: the variable %s has no value", *d.Title, v.Name)
+		case !c.several:
+			c.at = c.values[:1]
+		case *v.AllValue != everything:
 			a.t.Errorf("%s: All of %s is %q", *d.Title, v.Name, *v.AllValue)
+		case v.Current.Value.ArrayOfString[0] != "$__all":
+			c.at = v.Current.Value.ArrayOfString
 		}
+		all = append(all, c)
 	}
-	return of
+	return all
 }
 
-// faults runs a panel's queries with all values of the variables, with each
-// alone, and with two, and gives what is wrong with the answers.
-func (a *asker) faults(d dashboard.Dashboard, p dashboard.Panel, of values) (faults []error) {
+// faults runs a panel's queries as they are at first, then with each value of
+// each variable, with two and with all, and gives what is wrong with the answers.
+func (a *asker) faults(d dashboard.Dashboard, p dashboard.Panel, variables []choices) (faults []error) {
 	a.t.Helper()
 	s := spanOf(a.t, a.now, d.Time.From, d.Time.To, p.TimeFrom, p.TimeShift)
+	if p.Type == "annotation" { // a day may pass without a flag
+		s.from = a.filled
+	}
 	step := "1s"
 	if p.Interval != nil {
 		step = *p.Interval
 	}
 	columns := map[string]bool{}
 	for _, target := range p.Targets {
-		text, ask := a.query(target, s, step)
-		for _, m := range reference.FindAllStringSubmatch(text, -1) {
-			if !slices.ContainsFunc(d.Templating.List, func(v dashboard.VariableModel) bool { return v.Name == m[1] }) {
-				return append(faults, fmt.Errorf("%s is no variable of the dashboard: %s", m[0], text))
-			}
-		}
-		rows, err := a.answer(target, ask(nil))
-		if err == nil {
-			err = a.right(p, target, rows, s)
-		}
+		rows, err := a.asked(p, target, variables, s, step)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%w\n%s", err, ask(nil)))
-			continue
+			faults = append(faults, err)
 		}
 		for _, r := range rows {
 			for c := range r {
 				columns[c] = true
-			}
-		}
-		for name, choices := range of {
-			if !strings.Contains(text, "$"+name) && !strings.Contains(text, "${"+name) {
-				continue
-			}
-			if err := a.each(target, name, choices, ask, len(rows) > 0); err != nil {
-				faults = append(faults, err)
 			}
 		}
 	}
@@ -143,27 +140,75 @@ func (a *asker) faults(d dashboard.Dashboard, p dashboard.Panel, of values) (fau
 	return faults
 }
 
+// asked runs one query, and gives all that came back.
+func (a *asker) asked(p dashboard.Panel, target variants.Dataquery, variables []choices, s span, step string) (all []realserver.Row, err error) {
+	text, expand := a.query(target, s, step)
+	base, used := values{}, variables[:0:0]
+	for _, m := range reference.FindAllStringSubmatch(text, -1) {
+		i := slices.IndexFunc(variables, func(c choices) bool { return c.name == m[1] })
+		if i < 0 {
+			return nil, fmt.Errorf("%s is no variable of the dashboard: %s", m[0], text)
+		}
+		base[m[1]] = variables[i].at
+		used = append(used, variables[i])
+	}
+	try := func(v values) (int, error) {
+		began := time.Now()
+		rows, err := a.answer(target, expand(v))
+		a.t.Logf("%6d rows in %4d ms: %s", len(rows), time.Since(began).Milliseconds(), expand(v))
+		if err == nil && len(rows) > 0 {
+			err = right(p, target, rows)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%w\n%s", err, expand(v))
+		}
+		all = append(all, rows...)
+		return len(rows), nil
+	}
+	n, err := try(base)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range used {
+		if err := c.each(base, n > 0, try); err != nil {
+			return nil, err
+		}
+	}
+	short := s.to.Sub(s.from) < 12*time.Hour            // in the night nobody has charged today
+	before := s.to.Before(a.filled.Add(24 * time.Hour)) // a month that the demonstration does not know
+	if len(all) == 0 && !short && !before {
+		return nil, fmt.Errorf("nothing came back\n%s", expand(base))
+	}
+	return all, nil
+}
+
 // reference is that to a variable; $timeFilter and $__interval are Grafana's own.
 var reference = regexp.MustCompile(`\$\{?([a-z]+)\b`)
 
-// each asks with each value of a variable, and with two of them.
-func (a *asker) each(target variants.Dataquery, name string, choices []string, ask func(values) string, filled bool) error {
-	with := 0
-	sets := [][]string{choices[:min(2, len(choices))]}
-	for _, c := range choices {
-		sets = append(sets, []string{c})
+// each tries a query with each value of the variable, and with two and all of
+// them where they can be chosen.
+func (c choices) each(base values, filled bool, try func(values) (int, error)) error {
+	sets := [][]string{}
+	if c.several {
+		sets = append(sets, nil, c.values[:min(2, len(c.values))])
 	}
+	for _, v := range c.values {
+		sets = append(sets, []string{v})
+	}
+	with := 0
 	for _, set := range sets {
-		rows, err := a.answer(target, ask(values{name: set}))
+		v := maps.Clone(base)
+		v[c.name] = set
+		n, err := try(v)
 		if err != nil {
-			return fmt.Errorf("%s is %v: %w\n%s", name, set, err, ask(values{name: set}))
+			return err
 		}
-		if len(rows) > 0 {
+		if n > 0 && set != nil {
 			with++
 		}
 	}
 	if filled && with == 0 {
-		return fmt.Errorf("there is something for all, and nothing for any of %s %v", name, choices)
+		return fmt.Errorf("there is something at first, and nothing for any of %s %v", c.name, c.values)
 	}
 	return nil
 }
@@ -197,18 +242,8 @@ func (a *asker) answer(target variants.Dataquery, text string) ([]realserver.Row
 	return rows, err
 }
 
-var errEmpty = errors.New("nothing came back")
-
 // right says what is wrong with an answer for a panel.
-func (a *asker) right(p dashboard.Panel, target variants.Dataquery, rows []realserver.Row, s span) error {
-	if len(rows) == 0 {
-		short := s.to.Sub(s.from) < 12*time.Hour           // in the night nobody has charged today
-		before := s.to.Before(a.filled.Add(24 * time.Hour)) // a month that the demonstration does not know
-		if short || before {
-			return nil
-		}
-		return errEmpty
-	}
+func right(p dashboard.Panel, target variants.Dataquery, rows []realserver.Row) error {
 	for _, name := range namedBy(target) {
 		if v, ok := rows[0][name].(string); !ok || v == "" {
 			return fmt.Errorf("the series are named by %s, which they do not have: %v", name, rows[0])
@@ -223,7 +258,7 @@ func (a *asker) right(p dashboard.Panel, target variants.Dataquery, rows []reals
 					numbers++
 				}
 			case float64:
-				if math.IsNaN(v) || math.IsInf(v, 0) {
+				if math.IsInf(v, 0) || math.IsNaN(v) && !quantile(target) {
 					return fmt.Errorf("%s is %v", c, v)
 				}
 				numbers++
@@ -254,6 +289,13 @@ func (a *asker) right(p dashboard.Panel, target variants.Dataquery, rows []reals
 		}
 	}
 	return words(p, rows)
+}
+
+// quantile reports whether a query is one, which is no number while there is
+// nothing to take it of.
+func quantile(target variants.Dataquery) bool {
+	q, ok := target.(*prometheus.Dataquery)
+	return ok && strings.HasPrefix(q.Expr, "histogram_quantile(")
 }
 
 var nameParts = regexp.MustCompile(`\[\[tag_(\w+)\]\]|\{\{(\w+)\}\}`)
@@ -344,4 +386,3 @@ func override(p dashboard.Panel, title, id string) (mappings []dashboard.ValueMa
 	}
 	return mappings
 }
-

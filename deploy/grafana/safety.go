@@ -9,12 +9,13 @@ import (
 func safetyPage() page {
 	figure, chosen := size{6, 4}, where("estate", "building", "severity")
 	at := where("estate", "building", "pile", "port", "severity")
-	curve := link("看当时的曲线", safetyUID, "var-pile", "${__data.fields.pile}", "var-port", "${__data.fields.port}",
-		"time", "${__value.time}", "time.window", "14400000")
+	curve := func(port string) *dashboard.DashboardLinkBuilder { // four hours of it
+		return link("看当时的曲线", safetyUID, "var-pile", "${__data.fields.pile}", "var-port", port, "time", "${__value.time}", "time.window", "14400000")
+	}
 	place := []column{
 		{name: "building", title: "楼号", width: 60},
-		{name: "pile", title: "充电桩", width: 80, link: curve},
-		{name: "port", title: "插口", width: 60},
+		{name: "pile", title: "充电桩", width: 80, link: curve("$__all")},
+		{name: "port", title: "插口", width: 60, link: curve("${__data.fields.port}")},
 	}
 	when := column{name: "Time", title: "时间", unit: "time:MM-DD HH:mm", width: 110}
 	severity := column{name: "severity", title: "级别", width: 70, words: mapped(severityWords()...)}
@@ -31,11 +32,12 @@ func safetyPage() page {
 			number("这段时间的提醒", "按上面所选的级别。Flags raised in the time that is looked at.", figure,
 				series(`SELECT count("raised") AS "count" FROM "flag" WHERE `+at+` AND "raised" = 1`, "")).Unit("suffix:条").Thresholds(steps(blue)),
 
-			list("提醒", "点充电桩看当时的曲线。Flags; a click on the pile shows the curve of that time.", size{12, 12},
+			list("提醒", "点充电桩或插口，看当时的曲线。Flags; a click on the pile or port shows the curve of that time.", size{12, 12},
 				append([]column{when, severity, rule}, append(place[1:3:3], message)...),
 				rows(`SELECT "severity", "rule", "pile", "port", "message" FROM "flag" WHERE `+at+` AND "raised" = 1 ORDER BY time DESC LIMIT 500`)),
-			lines("功率曲线", "先在上面选充电桩和插口，或点左边的提醒。竖线是提醒，指上去看说明。Power, with the flags.", size{12, 12},
-				powerOf("estate", "building", "pile", "port")).
+			lines("功率曲线", "每个桩里功率最大的插口；先在上面选充电桩和插口，或点左边的提醒。竖线是提醒，指上去看说明。The port of most power, with the flags.", size{12, 12},
+				series(`SELECT max("power_w") AS "w" FROM "port_power" WHERE `+where("estate", "building", "pile", "port")+
+					` GROUP BY time($__interval), "pile" fill(none)`, "[[tag_pile]]")).
 				Unit("watt").Min(0).Interval("1m").Thresholds(steps("transparent", step{600, orange}, step{1000, red})).ThresholdsStyle(dashed()),
 
 			list("按类型", "Flags by rule.", size{8, 9}, []column{rule, {name: "count", title: "次数", unit: "suffix:条", whole: true}},
