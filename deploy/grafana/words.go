@@ -67,10 +67,11 @@ func qualityWords() []dashboard.ValueMapping {
 	return m
 }
 
-// masked hides a room but for its last two characters: 3-502 is 3号楼*02室.
+// masked hides a room as the notice board does, all but its last two characters
+// and at least one: 3-502 is 3号楼*02室.
 func masked() []dashboard.ValueMapping {
 	return []dashboard.ValueMapping{
-		matching(`/^([^-]+)-.*?(.{1,2})$/`, result(word{text: "$1号楼*$2室"}, 0)),
+		matching(`/^([^-]+)-..*?(.{0,2})$/`, result(word{text: "$1号楼*$2室"}, 0)),
 		matching(`/^.*$/`, result(word{text: "（已隐去）"}, 1)),
 	}
 }
