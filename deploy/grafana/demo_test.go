@@ -48,7 +48,7 @@ func demo(t *testing.T) *asker {
 	run(t, binary, "demo", "--config", config, "--http", page, "--mqtt", fmt.Sprintf("127.0.0.1:%d", realserver.Port(t)), "--interval", "5m")
 
 	for _, waiting := range []int{2_000_000, 1_000_000, 500_000, 100} { // a minute for each
-		a.prom.Await(fmt.Sprintf(`pilewatch_sink_backlog_readings{sink="influxdb"} < %d`, waiting))
+		a.prom.Await(fmt.Sprintf(`pilewatch_sink_backlog_readings{sink="influxdb"} < %d and on () pilewatch_sink_writes_total{sink="influxdb",result="ok"} > 3`, waiting))
 	}
 	a.prom.Await("count_over_time(pilewatch_build_info[1m]) > 5") // for rates
 	a.now = time.Now().In(loc)

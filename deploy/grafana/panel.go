@@ -23,22 +23,21 @@ type builder[B any] interface {
 	Height(uint32) B
 	Span(uint32) B
 	WithTarget(cog.Builder[variants.Dataquery]) B
-	NoValue(string) B
 }
 
 // begin sets what every panel has. Its queries are of one data source.
 func begin[B builder[B]](b B, title, about string, s size, queries ...query) B {
-	b = b.Title(title).Description(about).Height(s.h).Span(s.w).Datasource(queries[0].source()).NoValue("0")
+	b = b.Title(title).Description(about).Height(s.h).Span(s.w).Datasource(queries[0].source())
 	for i, q := range queries {
 		b = b.WithTarget(q.ref(string(rune('A' + i))))
 	}
 	return b
 }
 
-// number is one large figure, or one for each series.
+// number is one large figure, or one for each series; 0 where there is nothing.
 func number(title, about string, s size, queries ...query) *stat.PanelBuilder {
 	return begin(stat.NewPanelBuilder(), title, about, s, queries...).
-		GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue).JustifyMode(common.BigValueJustifyModeCenter).
+		NoValue("0").Orientation(common.VizOrientationAuto).GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue).JustifyMode(common.BigValueJustifyModeCenter).
 		ReduceOptions(last()).Thresholds(steps(green)).ColorScheme(scheme(dashboard.FieldColorModeIdThresholds))
 }
 
@@ -72,7 +71,7 @@ func timeline(title, about string, s size, words []word, queries ...query) *stat
 // gauges are horizontal bars, one for each series.
 func gauges(title, about string, s size, queries ...query) *bargauge.PanelBuilder {
 	return begin(bargauge.NewPanelBuilder(), title, about, s, queries...).
-		Orientation(common.VizOrientationHorizontal).DisplayMode(common.BarGaugeDisplayModeBasic).ValueMode(common.BarGaugeValueModeText).
+		NoValue("0").Orientation(common.VizOrientationHorizontal).DisplayMode(common.BarGaugeDisplayModeBasic).ValueMode(common.BarGaugeValueModeText).
 		ReduceOptions(last()).Min(0).Thresholds(steps(blue)).ColorScheme(scheme(dashboard.FieldColorModeIdThresholds))
 }
 
@@ -89,7 +88,7 @@ type column struct {
 // list is a table with the columns of its answer; the time is shown only where it
 // is one of them.
 func list(title, about string, s size, columns []column, queries ...query) *table.PanelBuilder {
-	b := begin(table.NewPanelBuilder(), title, about, s, queries...).ShowHeader(true).CellHeight(common.TableCellHeightMd).Footer(footer()).
+	b := begin(table.NewPanelBuilder(), title, about, s, queries...).NoValue("—").ShowHeader(true).CellHeight(common.TableCellHeightMd).Footer(footer()).
 		WithTransformation(organized(columns))
 	for _, c := range columns {
 		b.OverrideByName(c.title, c.properties())
