@@ -188,15 +188,24 @@ var reference = regexp.MustCompile(`\$\{?([a-z]+)\b`)
 // each tries a query with each value of the variable, and with two and all of
 // them where they can be chosen.
 func (c choices) each(base values, filled bool, try func(values) (int, error)) error {
-	sets := [][]string{}
-	if c.several {
-		sets = append(sets, nil, c.values[:min(2, len(c.values))])
+	var sets [][]string
+	if c.several && base[c.name] != nil {
+		sets = append(sets, nil)
+	}
+	if c.several && len(c.values) > 1 {
+		sets = append(sets, c.values[:2])
 	}
 	for _, v := range c.values {
 		sets = append(sets, []string{v})
 	}
 	with := 0
 	for _, set := range sets {
+		if set != nil && slices.Equal(set, base[c.name]) { // asked already
+			if filled {
+				with++
+			}
+			continue
+		}
 		v := maps.Clone(base)
 		v[c.name] = set
 		n, err := try(v)
