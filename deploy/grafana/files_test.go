@@ -110,6 +110,22 @@ func TestSchemaFindsFault(t *testing.T) {
 	}
 }
 
+// The SDK takes a list that is null; Grafana does not. Only the first threshold
+// has no value.
+func TestNothingIsNull(t *testing.T) {
+	files, err := Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range files {
+		for i, line := range strings.Split(string(b), "\n") {
+			if strings.Contains(line, ": null") && strings.TrimSpace(line) != `"value": null,` && strings.TrimSpace(line) != `"value": null` {
+				t.Errorf("%s:%d: %s", name, i+1, line)
+			}
+		}
+	}
+}
+
 var chinese = regexp.MustCompile(`\p{Han}`)
 
 func TestPanelsAreWhatManagersCanRead(t *testing.T) {

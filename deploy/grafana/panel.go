@@ -91,7 +91,9 @@ func list(title, about string, s size, columns []column, queries ...query) *tabl
 	b := begin(table.NewPanelBuilder(), title, about, s, queries...).NoValue("—").ShowHeader(true).CellHeight(common.TableCellHeightMd).Footer(footer()).
 		WithTransformation(organized(columns))
 	for _, c := range columns {
-		b.OverrideByName(c.title, c.properties())
+		if p := c.properties(); len(p) > 0 { // Grafana fails on an override without any
+			b.OverrideByName(c.title, p)
+		}
 	}
 	return b
 }
