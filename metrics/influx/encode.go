@@ -1,8 +1,10 @@
 package influx
 
 import (
+	"hash/fnv"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
@@ -193,7 +195,16 @@ func (e *encoder) flagPoint(f *ledger.Flag, severity string, raised int64, at de
 	e.lp.AddField("session_id", text(f.SessionID))
 	e.lp.AddField("raised", lineprotocol.IntValue(raised))
 	e.lp.AddField("message", text(f.Message))
-	e.end(at)
+	e.lp.EndLine(at.Time().Add(within(f.ID)))
+}
+
+// within gives a flag its place in the millisecond: an hour's look raises the
+// flags of several bikes of a building at one time, they are of one series, and
+// the next would overwrite the one before it.
+func within(id string) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // never fails
+	return time.Duration(h.Sum32() % uint32(time.Millisecond))
 }
 
 // statusFields are those of a status that pile_status has.
