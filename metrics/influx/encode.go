@@ -195,15 +195,18 @@ func (e *encoder) flagPoint(f *ledger.Flag, severity string, raised int64, at de
 	e.lp.AddField("session_id", text(f.SessionID))
 	e.lp.AddField("raised", lineprotocol.IntValue(raised))
 	e.lp.AddField("message", text(f.Message))
-	e.lp.EndLine(at.Time().Add(within(f.ID)))
+	e.lp.EndLine(at.Time().Add(within(f)))
 }
 
-// within gives a flag its place in the millisecond: an hour's look raises the
-// flags of several bikes of a building at one time, they are of one series, and
-// the next would overwrite the one before it.
-func within(id string) time.Duration {
+// within gives a flag of no pile its place in the millisecond: an hour's look
+// raises the flags of several bikes of a building at one time, they are of one
+// series, and the next would overwrite the one before it.
+func within(f *ledger.Flag) time.Duration {
+	if f.Pile != "" {
+		return 0
+	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(id)) // never fails
+	_, _ = h.Write([]byte(f.ID)) // never fails
 	return time.Duration(h.Sum32() % uint32(time.Millisecond))
 }
 

@@ -233,7 +233,7 @@ func FuzzText(f *testing.F) {
 			return
 		}
 		same(t, b, parsed{"flag", tags("estate", "fuxing", "pile", pile, "port", "1", "rule", "over_power", "severity", "info"),
-			map[string]any{"flag_id": "f", "session_id": "", "raised": int64(1), "message": valid(message)}, t0.Time().Add(within(flag.ID))})
+			map[string]any{"flag_id": "f", "session_id": "", "raised": int64(1), "message": valid(message)}, t0.Time().Add(within(&flag))})
 	})
 }
 
