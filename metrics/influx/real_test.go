@@ -49,8 +49,8 @@ func TestRealInfluxHasEveryPointOfTheContract(t *testing.T) {
 		"SELECT * FROM session WHERE household='3-502'": `[{"building":"3","duration_s":7261,"electricity_fee_fen":82,"energy_wh":1284.531,"estate":"fuxing","household":"3-502",` +
 			`"mean_w":636.825,"peak_w":152.4,"pile":"p1","port":"2","quality":"estimated+late","service_fee_fen":39,"session_id":"p1-2-20251123T120000Z",` +
 			`"stop_reason":"full","time":1763899200000000000,"total_fee_fen":121}]`,
-		"SELECT raised, severity, message FROM flag WHERE rule='over_power' AND raised=0": `[{"message":"功率 650 W，疑似\"大功率电器\"\\","raised":0,"severity":"warning","time":1763899230000800568},` +
-			`{"message":"功率 650 W，疑似\"大功率电器\"\\","raised":0,"severity":"critical","time":1763899260001800568}]`,
+		"SELECT raised, severity, message FROM flag WHERE rule='over_power' AND raised=0": `[{"message":"功率 650 W，疑似\"大功率电器\"\\","raised":0,"severity":"warning","time":1763899230000000000},` +
+			`{"message":"功率 650 W，疑似\"大功率电器\"\\","raised":0,"severity":"critical","time":1763899260001000000}]`,
 		"SELECT * FROM pile_status WHERE rssi<0":               `[{"building":"3","estate":"fuxing","main_energy_wh":5230010,"online":null,"pile":"p1","rssi":-71,"temperature_c":31,"time":1763899200003000000}]`,
 		"SELECT online FROM pile_status":                       `[{"online":true,"time":1763899200001000000},{"online":false,"time":1763899200002000000}]`,
 		"SELECT count(power_w) FROM port_power":                `[{"count":5,"time":0}]`,
