@@ -192,15 +192,22 @@ func TestADamagedBlockIsNamedAndTheGatewayGoesOnWithoutIt(t *testing.T) {
 	}
 }
 
-// TestVerifyNamesASessionWhoseRowWasChanged changes a bill by a milliwatt-hour.
-func TestVerifyNamesASessionWhoseRowWasChanged(t *testing.T) {
+// charged gives a ledger with four sessions, and no gateway on it.
+func charged(t *testing.T) (charges []*charge, data, cfg, addr string) {
+	t.Helper()
 	charges, reports := shortCharges(damageDay, 1, 4, 30)
-	data := t.TempDir()
+	data = t.TempDir()
 	cfg, addr, url := embedded(t, data)
 	g := start(t, addr, "run", "--config", cfg)
 	publishAll(t, url, reports)
 	closedAll(t, g, len(charges))
 	g.stop()
+	return charges, data, cfg, addr
+}
+
+// TestVerifyNamesASessionWhoseRowWasChanged changes a bill by a milliwatt-hour.
+func TestVerifyNamesASessionWhoseRowWasChanged(t *testing.T) {
+	_, data, cfg, _ := charged(t)
 	must(t, "verify", "--config", cfg)
 	id := scan[string](t, data, "UPDATE session SET energy_mwh = energy_mwh + 1 WHERE port = 3 RETURNING id")
 	if out, _, status := pilewatch(t, "verify", "--config", cfg); status != 1 || !strings.Contains(out, id) || !strings.Contains(out, " 1 differences") {
@@ -210,16 +217,10 @@ func TestVerifyNamesASessionWhoseRowWasChanged(t *testing.T) {
 
 // TestADamagedBlockOfLongAgoIsNamedAfterTheStart damages a block that no start needs.
 func TestADamagedBlockOfLongAgoIsNamedAfterTheStart(t *testing.T) {
-	charges, reports := shortCharges(damageDay, 1, 4, 30)
-	data := t.TempDir()
-	cfg, addr, url := embedded(t, data)
-	g := start(t, addr, "run", "--config", cfg)
-	publishAll(t, url, reports)
-	closedAll(t, g, len(charges))
-	g.stop()
+	charges, data, cfg, addr := charged(t)
 	const second = "(SELECT seq FROM journal ORDER BY seq LIMIT 1 OFFSET 1)"
 	seq := scan[int64](t, data, "UPDATE journal SET sum = sum + 1 WHERE seq = "+second+" RETURNING seq")
-	g = start(t, addr, "run", "--config", cfg)
+	g := start(t, addr, "run", "--config", cfg)
 	await(t, "a line of the log", func() error {
 		if !strings.Contains(g.log.String(), fmt.Sprintf("journal block %d (", seq)) {
 			return fmt.Errorf("the log: %s", g.log)

@@ -182,6 +182,7 @@ func floods(t *testing.T, cfg, addr, broker, data string, check func(sent, acked
 	if count != floodMessages {
 		t.Errorf("%d messages of the flood are in the journal", count)
 	}
+	t.Logf("the journal takes %d bytes", scan[int64](t, data, "SELECT sum(length(block)) FROM journal"))
 	for n := range neighbours {
 		at := before[fmt.Sprint("N", n)]
 		if len(at) != theirMessages || at[theirMessages-1] >= floodMessages {

@@ -113,7 +113,6 @@ func (a *App) open(ctx context.Context) error {
 	if a.safety, err = safety.NewConsumer(ctx, a.ledger, rules, a.log); err != nil {
 		return err
 	}
-	a.log.Info("the ledger is open", "entries_after_checkpoint", a.batcher.Replayed(), "entries_after_checkpoint_safety", a.safety.Replayed())
 	said, err := a.ledger.Verdicts(ctx)
 	if err != nil {
 		return err
@@ -173,6 +172,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := errors.Join(a.startConsumers(ctx), a.metrics.watch()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	a.log.Info("the state of before is restored", "entries_after_checkpoint", a.batcher.Replayed(), "entries_after_checkpoint_safety", a.safety.Replayed())
 	a.serve(page, ln)
 	a.log.Info("gateway running", "page", "http://"+a.httpAddr, "ledger", a.cfg.DataDir, "version", a.opts.Version.Version)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sort"
 	"sync"
 
 	"pilewatch/devices"
@@ -419,14 +420,19 @@ func (b *Batcher) sessionOfOrder(ctx context.Context, k orderKey) (session.Sessi
 }
 
 // takenIDs counts the sessions that have an id, with or without a number behind it.
+// Numbers are given in order and for ever, so that a few look-ups find the last.
 func (b *Batcher) takenIDs(ctx context.Context, id string) int {
-	for n := 0; ; n++ {
+	free := func(n int) bool {
 		next := session.Numbered(id, n+1)
 		if b.cur.hasID(next) || b.previous.hasID(next) {
-			continue
+			return false
 		}
-		if _, err := b.journal.Session(ctx, next); err != nil {
-			return n
-		}
+		_, err := b.journal.Session(ctx, next)
+		return err != nil
 	}
+	most := 0
+	for !free(most) {
+		most = 2*most + 1
+	}
+	return sort.Search(most, free)
 }
