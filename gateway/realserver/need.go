@@ -13,6 +13,8 @@ const (
 	getMosquitto  = "apt-get install -y --no-install-recommends mosquitto"
 	getInflux     = "go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10"
 	getPrometheus = "apt-get install -y --no-install-recommends prometheus"
+
+	getAlertmanager = "apt-get install -y --no-install-recommends prometheus-alertmanager"
 )
 
 // need gives the path of a program, or ends the test: see the package comment.

@@ -127,24 +127,32 @@ func (p *Prom) query(expr string) ([]Sample, error) {
 // Promtool runs promtool and gives what it writes; the test fails where it does.
 func Promtool(t testing.TB, args ...string) string {
 	t.Helper()
-	return promtool(t, nil, args...)
+	return verdict(t, need(t, "promtool", getPrometheus), nil, args...)
 }
 
 // CheckMetrics fails the test where `promtool check metrics` finds fault with an
 // exposition: a name, a type, a missing help, a unit.
 func CheckMetrics(t testing.TB, exposition []byte) {
 	t.Helper()
-	promtool(t, exposition, "check", "metrics")
+	verdict(t, need(t, "promtool", getPrometheus), exposition, "check", "metrics")
 }
 
-func promtool(t testing.TB, stdin []byte, args ...string) string {
+// Amtool runs amtool and gives what it writes; the test fails where it does.
+func Amtool(t testing.TB, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), need(t, "promtool", getPrometheus), args...)
+	return verdict(t, need(t, "amtool", getAlertmanager), nil, args...)
+}
+
+// verdict runs a program that judges files and gives what it writes; the test
+// fails where the program does.
+func verdict(t testing.TB, program string, stdin []byte, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Stdin = bytes.NewReader(stdin)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		t.Errorf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, out)
 	}
 	return string(out)
 }
