@@ -56,3 +56,22 @@ func find(program string) string {
 	}
 	return ""
 }
+
+// Tool builds a program of the module deploy/tools, once for each version of it, and gives its path.
+func Tool(t testing.TB, name, pkg string) string {
+	t.Helper()
+	if os.Getenv("PILEWATCH_REAL") == "0" {
+		t.Skipf("%s not built: PILEWATCH_REAL=0", name)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-modfile=deploy/tools/go.mod", "-o", path, pkg)
+	cmd.Dir = moduleRoot(t)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if os.Getenv("PILEWATCH_REAL") == "1" || os.Getenv("CI") == "true" {
+			t.Fatalf("go build %s: %v\n%s", pkg, err, out)
+		}
+		t.Skipf("%s could not be built, so this is not tested: %v", name, err)
+	}
+	return path
+}
