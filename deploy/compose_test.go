@@ -88,9 +88,15 @@ func copyTo(t *testing.T, from, to string) {
 	}
 }
 
-func TestComposeIsWholeAndHardened(t *testing.T) {
+func TestComposeIsWhatADefaultInstallationNeeds(t *testing.T) {
 	t.Parallel()
 	p := stack(t)
+	t.Run("every service is pinned, bounded, watched and hardened", func(t *testing.T) { hardened(t, p) })
+	t.Run("only what is needed is published", func(t *testing.T) { published(t, p) })
+	t.Run("every password comes from a file that setup made", func(t *testing.T) { noPasswords(t, p) })
+}
+
+func hardened(t *testing.T, p project) {
 	if got := len(p.Services); got != 6 {
 		t.Errorf("%d services, want mosquitto, gateway, InfluxDB, Prometheus, Alertmanager, Grafana", got)
 	}
@@ -133,10 +139,9 @@ func TestComposeIsWholeAndHardened(t *testing.T) {
 	}
 }
 
-func TestComposePublishesOnlyWhatIsNeeded(t *testing.T) {
-	t.Parallel()
+func published(t *testing.T, p project) {
 	open := map[string]string{}
-	for name, s := range stack(t).Services {
+	for name, s := range p.Services {
 		for _, port := range s.Ports {
 			open[name+" "+port.Published] = port.HostIP
 		}
@@ -152,12 +157,9 @@ func TestComposePublishesOnlyWhatIsNeeded(t *testing.T) {
 	}
 }
 
-// TestNoPasswordIsInCompose wants every password to come from a file that setup made: nothing
-// in the environment or the repository is one.
-func TestNoPasswordIsInCompose(t *testing.T) {
-	t.Parallel()
+func noPasswords(t *testing.T, p project) {
 	secret := regexp.MustCompile(`(?i)password|token|secret`)
-	for name, s := range stack(t).Services {
+	for name, s := range p.Services {
 		for key, value := range s.Environment {
 			if secret.MatchString(key) && !strings.HasPrefix(value, "/run/secrets/") {
 				t.Errorf("%s: %s is given as %q", name, key, value)

@@ -13,6 +13,7 @@ const (
 	getMosquitto  = "apt-get install -y --no-install-recommends mosquitto"
 	getInflux     = "go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10"
 	getPrometheus = "apt-get install -y --no-install-recommends prometheus"
+	getSystemd    = "apt-get install -y --no-install-recommends systemd"
 
 	getAlertmanager = "apt-get install -y --no-install-recommends prometheus-alertmanager"
 )
@@ -57,7 +58,7 @@ func find(program string) string {
 	return ""
 }
 
-// Tool builds a program of the module deploy/tools, once for each version of it, and gives its path.
+// Tool builds a program of the module deploy/tools, and gives its path; go's cache makes that quick.
 func Tool(t testing.TB, name, pkg string) string {
 	t.Helper()
 	if os.Getenv("PILEWATCH_REAL") == "0" {

@@ -1,18 +1,14 @@
 package realserver
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 )
 
 // Prom is a running Prometheus that scrapes the test's targets every second.
@@ -135,24 +131,4 @@ func Promtool(t testing.TB, args ...string) string {
 func CheckMetrics(t testing.TB, exposition []byte) {
 	t.Helper()
 	verdict(t, need(t, "promtool", getPrometheus), exposition, "check", "metrics")
-}
-
-// Amtool runs amtool and gives what it writes; the test fails where it does.
-func Amtool(t testing.TB, args ...string) string {
-	t.Helper()
-	return verdict(t, need(t, "amtool", getAlertmanager), nil, args...)
-}
-
-// verdict runs a program that judges files and gives what it writes; the test
-// fails where the program does.
-func verdict(t testing.TB, program string, stdin []byte, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, out)
-	}
-	return string(out)
 }

@@ -34,6 +34,7 @@ var read = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang":     {"BSD-3-Clause"},        // edl-v10, instead of epl-v20
 	"modernc.org/libc/LICENSE-3RD-PARTY.md":   {"BSD-3-Clause", "MIT"}, // Go, musl
 	"modernc.org/sqlite/LICENSE-3RD-PARTY.md": {"BSD-3-Clause", "MIT"}, // and SQLite, in the public domain
+	"modernc.org/sqlite/LICENSE-SQLITE":       nil,                     // the public domain
 	"modernc.org/memory/LICENSE-LOGO":         nil,                     // of a picture
 }
 
