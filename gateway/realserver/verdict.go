@@ -56,9 +56,9 @@ cp "$2"/* "$1/root/root/"
 exec chroot "$1/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive TMPDIR=/tmp HOME=/root bash -c "$3" 2>&1`
 
 // InACopyOfThisMachine runs a bash script as root in a copy of this machine's file
-// system, where it may install and remove, with files in /root, and gives what it
-// writes. The machine itself stays as it is. It takes root, on Linux.
-func InACopyOfThisMachine(t testing.TB, script string, files map[string]string) string {
+// system, where it may install and remove, with files in /root; the test fails with
+// what it writes where it does. The machine itself stays as it is. It takes root, on Linux.
+func InACopyOfThisMachine(t testing.TB, script string, files map[string]string) {
 	t.Helper()
 	unshare := need(t, "unshare", "a Linux system with util-linux")
 	if out, err := exec.CommandContext(t.Context(), unshare, "--mount", "true").CombinedOutput(); err != nil {
@@ -74,5 +74,8 @@ func InACopyOfThisMachine(t testing.TB, script string, files map[string]string) 
 			t.Fatal(err)
 		}
 	}
-	return verdict(t, unshare, nil, "--mount", "--propagation", "private", "bash", "-c", overlay, "bash", t.TempDir(), give, script)
+	cmd := exec.CommandContext(t.Context(), unshare, "--mount", "--propagation", "private", "bash", "-c", overlay, "bash", t.TempDir(), give, script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v after\n%s", err, out)
+	}
 }
