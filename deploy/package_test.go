@@ -214,7 +214,7 @@ func TestAPackageIsInstalledUpgradedRolledBackAndPurged(t *testing.T) {
 	newer := filepath.Join(t.TempDir(), "new.deb")
 	nfpm := exec.Command("go", "tool", "-modfile=deploy/tools/go.mod", "nfpm", "package", "--config", "deploy/nfpm.yaml", "--packager", "deb", "--target", newer)
 	nfpm.Dir = ".."
-	nfpm.Env = append(os.Environ(), "ARCH="+runtime.GOARCH, "VERSION=99.0.0", "BINARY="+program(t))
+	nfpm.Env = append(os.Environ(), "ARCH="+runtime.GOARCH, "VERSION=99.0.0", "BINARY="+program(t), "CGO_ENABLED=0")
 	if out, err := nfpm.CombinedOutput(); err != nil {
 		t.Fatalf("nfpm: %v\n%s", err, out)
 	}
