@@ -296,13 +296,18 @@ func (x explainCmd) Run(e *env) error {
 	return app.Explain(e.ctx, cfg, e.options(), x.Session, x.Language, e.stdout)
 }
 
-type checkCmd struct{}
+type checkCmd struct {
+	Ready bool `help:"Ask only whether the gateway that runs with this configuration is ready, as /readyz does; status 1 if not. For health checks."`
+}
 
 // Run checks the configuration and what it points to.
-func (checkCmd) Run(e *env) error {
+func (c checkCmd) Run(e *env) error {
 	cfg, err := e.load()
 	if err != nil {
 		return err
+	}
+	if c.Ready {
+		return app.CheckReady(e.ctx, cfg, e.stdout)
 	}
 	return app.Check(e.ctx, cfg, e.options(), e.stdout)
 }

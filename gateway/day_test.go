@@ -108,9 +108,13 @@ func (c *charge) reports(began time.Time) []portReport {
 	return rs
 }
 
-func publishAll(t testing.TB, url string, reports []portReport) {
+func publishAll(t testing.TB, url string, reports []portReport, options ...func(*mqtt.ClientOptions)) {
 	t.Helper()
-	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("piles"))
+	o := mqtt.NewClientOptions().AddBroker(url).SetClientID("piles")
+	for _, set := range options {
+		set(o)
+	}
+	c := mqtt.NewClient(o)
 	if tok := c.Connect(); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
 		t.Fatal("connecting to the broker:", tok.Error())
 	}

@@ -259,7 +259,12 @@ func (a *App) listen(addr, key string) (net.Listener, error) {
 			return ln, nil
 		}
 	}
-	return nil, fmt.Errorf("%w; set %s to a free address, or stop the program that has this one", err, key)
+	return nil, taken(err, key)
+}
+
+// taken says what to do about an address that cannot be had.
+func taken(err error, key string) error {
+	return fmt.Errorf("%w; set %s to a free address, or stop the program that has this one", err, key)
 }
 
 // startConsumers starts who reads the journal.

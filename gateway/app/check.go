@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"pilewatch/devices"
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/safety"
@@ -34,11 +36,11 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 		off += "; configured and not active yet: " + strings.Join(ids, ", ")
 	}
 	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
-	note, running, err := checkLedger(ctx, cfg, o)
-	c.line("ledger", err, "%s%s", cfg.DataDir, note)
-	c.broker(cfg, running)
-	c.influx(ctx, cfg)
-	c.page(cfg)
+	l, err := checkLedger(ctx, cfg, o)
+	c.line("ledger", err, "%s%s", cfg.DataDir, l.note)
+	c.broker(cfg, l.running)
+	c.clock(cfg, l.newest, c.influx(ctx, cfg))
+	c.page(cfg, l.running)
 	c.alerts(cfg)
 	if c.failed > 0 {
 		return fmt.Errorf("%d of the lines above need mending", c.failed)
@@ -84,34 +86,56 @@ func said(b bool, words string) string {
 	return ""
 }
 
+// ledgerFound is what was found of a ledger.
+type ledgerFound struct {
+	note    string         // what to say of it
+	running bool           // a gateway runs on it
+	newest  devices.Millis // receipt of its newest entry; 0 for none
+}
+
 // checkLedger looks at the ledger, also where a gateway runs on it, and changes
-// nothing. note is what to say of it.
-func checkLedger(ctx context.Context, cfg *config.Config, o Options) (note string, running bool, err error) {
+// nothing.
+func checkLedger(ctx context.Context, cfg *config.Config, o Options) (f ledgerFound, err error) {
 	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
-		return ", made by the first start", false, nil
+		return ledgerFound{note: ", made by the first start"}, nil
 	}
 	who, err := ledger.InUse(cfg.DataDir)
 	if err != nil {
-		return "", false, err
+		return f, err
 	}
-	if running = who != ""; running {
-		note = ", in use by " + who
+	if f.running = who != ""; f.running {
+		f.note = ", in use by " + who
 	}
 	if err := ledger.CheckWritable(cfg.DataDir); err != nil {
-		return note, running, err
+		return f, err
 	}
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, ledger.File)); errors.Is(err, os.ErrNotExist) {
-		return note + ", made by the first start", running, nil
+		f.note += ", made by the first start"
+		return f, nil
 	}
 	l, err := ledger.OpenRead(ctx, cfg.DataDir, o.Log)
 	var version *ledger.VersionError
 	if errors.As(err, &version) && version.Has < version.Knows {
-		return fmt.Sprintf("%s, schema version %d: the next start upgrades it to %d after a copy", note, version.Has, version.Knows), running, nil
+		f.note += fmt.Sprintf(", schema version %d: the next start upgrades it to %d after a copy", version.Has, version.Knows)
+		return f, nil
 	}
 	if err != nil {
-		return note, running, err
+		return f, err
 	}
-	return note, running, l.Close()
+	f.newest = newestReceipt(ctx, l)
+	return f, l.Close()
+}
+
+// free says whether an address can be listened on, or is that of the gateway that runs.
+func free(addr, key string, running bool) error {
+	ln, err := net.Listen("tcp", addr)
+	switch {
+	case err == nil:
+		return ln.Close()
+	case running:
+		return nil
+	}
+	return taken(err, key)
 }
 
 // broker tries the broker; running says that a gateway runs on the ledger, which
@@ -119,16 +143,7 @@ func checkLedger(ctx context.Context, cfg *config.Config, o Options) (note strin
 func (c *checker) broker(cfg *config.Config, running bool) {
 	m := cfg.MQTT
 	if m.Broker == "" {
-		ln, err := net.Listen("tcp", m.Listen)
-		switch {
-		case err == nil:
-			err = ln.Close()
-		case running:
-			err = nil
-		default:
-			err = fmt.Errorf("%w; set mqtt.listen to a free address, or stop the program that has this one", err)
-		}
-		c.line("broker", err, "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
+		c.line("broker", free(m.Listen, "mqtt.listen", running), "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
 		return
 	}
 	client, err := connect(m, "check", func(*mqtt.ClientOptions) {})
@@ -157,11 +172,12 @@ func (c *checker) broker(cfg *config.Config, running bool) {
 	c.line("broker", err, "%s, %d subscriptions", m.Broker, len(filters))
 }
 
-// influx asks InfluxDB whether it is there, and whether it would take points.
-func (c *checker) influx(ctx context.Context, cfg *config.Config) {
+// influx asks InfluxDB whether it is there, and whether it would take points. It
+// gives what the clock there says; the zero time where it did not answer.
+func (c *checker) influx(ctx context.Context, cfg *config.Config) (clock time.Time) {
 	if cfg.InfluxDB == nil {
 		c.line("influxdb", nil, "not configured: everything stays in the ledger, and can be written later")
-		return
+		return clock
 	}
 	client, err := influx.New(influxOptions(cfg))
 	if err == nil {
@@ -169,14 +185,16 @@ func (c *checker) influx(ctx context.Context, cfg *config.Config) {
 		wait, cancel := context.WithTimeout(ctx, connectFor)
 		defer cancel()
 		err = client.Check(wait)
+		clock = client.Clock()
 	}
 	c.line("influxdb", err, "%s, bucket %s", cfg.InfluxDB.URL, cfg.InfluxDB.Bucket)
+	return clock
 }
 
-func (c *checker) page(cfg *config.Config) {
+func (c *checker) page(cfg *config.Config, running bool) {
 	users, err := countUsers(cfg)
 	if err == nil {
-		err = cfg.CheckExposure(users)
+		err = errors.Join(cfg.CheckExposure(users), free(cfg.HTTP.Listen, "http.listen", running))
 	}
 	c.line("page", err, "http://%s, %d users", cfg.HTTP.Listen, users)
 }

@@ -15,6 +15,7 @@ import (
 
 	"pilewatch/devices"
 	"pilewatch/gateway/config"
+	"pilewatch/gateway/ingest"
 )
 
 // connectFor is how long a command waits for a broker.
@@ -47,7 +48,7 @@ func connect(m config.MQTT, name string, edit func(*mqtt.ClientOptions)) (mqtt.C
 		return nil, fmt.Errorf("broker %s does not answer: start it, or give another with mqtt.broker or --broker", m.Broker)
 	}
 	if err := t.Error(); err != nil {
-		return nil, fmt.Errorf("broker %s: %w", m.Broker, err)
+		return nil, fmt.Errorf("broker %s: %w", m.Broker, ingest.Explain(err))
 	}
 	return c, nil
 }

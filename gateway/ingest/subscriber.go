@@ -155,8 +155,9 @@ func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 	})
 	o.SetConnectionNotificationHandler(func(_ mqtt.Client, n mqtt.ConnectionNotification) {
 		if f, ok := n.(mqtt.ConnectionNotificationFailed); ok {
-			s.state(f.Reason)
-			s.log.Warn("no connection to the broker; trying again", "broker", s.cfg.Broker, "error", f.Reason)
+			why := Explain(f.Reason)
+			s.state(why)
+			s.log.Warn("no connection to the broker; trying again", "broker", s.cfg.Broker, "error", why)
 		}
 	})
 	o.SetOnConnectHandler(s.subscribe)

@@ -50,6 +50,7 @@ func Mosquitto(t testing.TB, o MosquittoOptions) *Broker {
 		"allow_anonymous":      fmt.Sprint(len(o.Users) == 0),
 		"password_file":        "",
 		"acl_file":             "",
+		"include_dir":          "",
 		"user":                 "root", // started by root, it would else become a user that can't read dir
 	}
 	if len(o.Users) > 0 {

@@ -13,6 +13,9 @@ const (
 	getMosquitto  = "apt-get install -y --no-install-recommends mosquitto"
 	getInflux     = "go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10"
 	getPrometheus = "apt-get install -y --no-install-recommends prometheus"
+	getSystemd    = "apt-get install -y --no-install-recommends systemd"
+
+	getAlertmanager = "apt-get install -y --no-install-recommends prometheus-alertmanager"
 )
 
 // need gives the path of a program, or ends the test: see the package comment.
@@ -53,4 +56,23 @@ func find(program string) string {
 		}
 	}
 	return ""
+}
+
+// Tool builds a program of the module deploy/tools, and gives its path; go's cache makes that quick.
+func Tool(t testing.TB, name, pkg string) string {
+	t.Helper()
+	if os.Getenv("PILEWATCH_REAL") == "0" {
+		t.Skipf("%s not built: PILEWATCH_REAL=0", name)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-modfile=deploy/tools/go.mod", "-o", path, pkg)
+	cmd.Dir = moduleRoot(t)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if os.Getenv("PILEWATCH_REAL") == "1" || os.Getenv("CI") == "true" {
+			t.Fatalf("go build %s: %v\n%s", pkg, err, out)
+		}
+		t.Skipf("%s could not be built, so this is not tested: %v", name, err)
+	}
+	return path
 }

@@ -1,18 +1,14 @@
 package realserver
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 )
 
 // Prom is a running Prometheus that scrapes the test's targets every second.
@@ -128,24 +124,12 @@ func (p *Prom) Ask(expr string) ([]Sample, error) {
 // Promtool runs promtool and gives what it writes; the test fails where it does.
 func Promtool(t testing.TB, args ...string) string {
 	t.Helper()
-	return promtool(t, nil, args...)
+	return verdict(t, need(t, "promtool", getPrometheus), nil, args...)
 }
 
 // CheckMetrics fails the test where `promtool check metrics` finds fault with an
 // exposition: a name, a type, a missing help, a unit.
 func CheckMetrics(t testing.TB, exposition []byte) {
 	t.Helper()
-	promtool(t, exposition, "check", "metrics")
-}
-
-func promtool(t testing.TB, stdin []byte, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), need(t, "promtool", getPrometheus), args...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	verdict(t, need(t, "promtool", getPrometheus), exposition, "check", "metrics")
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	influxdb "github.com/influxdata/influxdb-client-go/v2"
@@ -107,13 +108,20 @@ func (c *Consumer) Close() {
 	c.http.close()
 }
 
+// Clock is what InfluxDB's last answer says the time is; zero where it does not.
+// It is for who calls Check, not beside Consume.
+func (c *Consumer) Clock() time.Time { return c.http.clock }
+
 // Check tries whether InfluxDB would take points, without writing one. The error
 // says what to do.
 func (c *Consumer) Check(ctx context.Context) error {
 	_, err := c.post(ctx, probe) // refused or not: who reads lines has let us in
 	var setup *setupError
-	if errors.As(err, &setup) {
-		return fmt.Errorf("%w; %s", err, setup.hint)
+	switch {
+	case errors.As(err, &setup):
+		err = fmt.Errorf("%w; %s", err, setup.hint)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		err = fmt.Errorf("%w; start InfluxDB, or correct influxdb.url; what it has not had waits in the ledger", err)
 	}
 	return err
 }

@@ -23,6 +23,7 @@ type doer struct {
 	client *http.Client
 	token  func() (string, error)
 	zip    *gzip.Writer
+	clock  time.Time // what the server's last answer says it is; zero where it does not
 }
 
 func newDoer(timeout time.Duration, token func() (string, error)) *doer {
@@ -65,6 +66,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.clock, _ = http.ParseTime(resp.Header.Get("Date"))
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); resp.StatusCode < 300 && kind == "text/html" {
 		resp.StatusCode = http.StatusMisdirectedRequest
 	}

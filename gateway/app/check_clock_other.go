@@ -1,0 +1,6 @@
+//go:build !linux
+
+package app
+
+// synchronised is not known here.
+func synchronised() bool { return true }
