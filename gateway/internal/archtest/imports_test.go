@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"gateway/broker": {"devices", "gateway/ingest"},
 
 	"gateway/safety":  fed,
-	"gateway/alert":   slices.Concat(fed, []string{"gateway/safety"}),
+	"gateway/alert":   slices.Concat(fed, []string{"gateway/config"}),
 	"gateway/billing": stored,
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
 	"gateway/web":     slices.Concat(stored, []string{"gateway/billing"}),
