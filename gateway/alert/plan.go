@@ -118,7 +118,7 @@ func plan(p *policy, ns []ledger.Notice, recent []devices.Millis, now devices.Mi
 	if begun := underWay(ns); len(begun) > 0 {
 		return decision{send: &draft{begun[0].Message, begun}}
 	}
-	var ready []*matter
+	var ready, soon []*matter
 	var digests []ledger.Notice
 	for _, m := range matters(ns) {
 		switch {
@@ -135,14 +135,18 @@ func plan(p *policy, ns []ledger.Notice, recent []devices.Millis, now devices.Mi
 				d.drop = append(d.drop, n.Delivery)
 			}
 		default:
-			if at := p.readyAt(m, ns, recent, now); at > now {
+			switch at := p.readyAt(m, ns, recent, now); {
+			case at > now:
 				d.next = sooner(d.next, at)
-			} else if at > 0 {
+				if at <= now+gather {
+					soon = append(soon, m)
+				}
+			case at > 0:
 				ready = append(ready, m)
 			}
 		}
 	}
-	chosen := p.choose(ready, now)
+	chosen := p.choose(ready, soon, now)
 	if len(chosen) == 0 && len(digests) > 0 {
 		chosen = digests[:1]
 	}
@@ -283,30 +287,34 @@ func (p *policy) repeatAt(m *matter) devices.Millis {
 	return at
 }
 
-// choose gives what goes into the next message.
-func (p *policy) choose(ready []*matter, now devices.Millis) []ledger.Notice {
+// choose gives what goes into the next message, of what is ready and of what soon
+// will be and belongs to it.
+func (p *policy) choose(ready, soon []*matter, now devices.Millis) []ledger.Notice {
 	groups := map[string][]ledger.Notice{}
 	var order []string
 	oldest := now
-	for _, m := range ready[:min(len(ready), mostFlags)] {
-		ns := m.waiting
-		if len(ns) == 0 {
-			again := ledger.Delivery{Channel: p.channel, FlagID: m.flag.ID, Step: repeatedStep(m.repeats + 1), At: now, State: ledger.DeliveryWaiting}
-			ns = []ledger.Notice{{Delivery: again, Flag: m.flag}}
+	ready = ready[:min(len(ready), mostFlags)]
+	for _, n := range p.waitingOf(ready, now) {
+		key := groupOf(&n)
+		if groups[key] == nil {
+			order = append(order, key)
 		}
-		oldest = min(oldest, ns[0].At)
+		groups[key] = append(groups[key], n)
+		oldest = min(oldest, n.At)
+	}
+	if len(order) == 0 {
+		return nil
+	}
+	for _, m := range soon {
+		ns := p.waitingOf([]*matter{m}, now)
+		first := groupOf(&ns[0]) // its end is not told before its beginning
 		for _, n := range ns {
-			key := groupOf(&n)
-			if groups[key] == nil {
-				order = append(order, key)
+			if key := groupOf(&n); key == first && groups[key] != nil {
+				groups[key] = append(groups[key], n)
 			}
-			groups[key] = append(groups[key], n)
 		}
 	}
-	switch {
-	case len(order) == 0:
-		return nil
-	case len(ready) > 1 && (now-oldest > late || len(order) > apart):
+	if len(ready) > 1 && (now-oldest > late || len(order) > apart) {
 		var all []ledger.Notice
 		for _, key := range order {
 			all = append(all, groups[key]...)
@@ -318,6 +326,19 @@ func (p *policy) choose(ready []*matter, now devices.Millis) []ledger.Notice {
 		return cmp.Compare(stage(&groups[a][0]), stage(&groups[b][0]))
 	})
 	return groups[order[0]]
+}
+
+// waitingOf gives what waits of flags; of one of which nothing waits, that it is
+// told again.
+func (p *policy) waitingOf(ms []*matter, now devices.Millis) (ns []ledger.Notice) {
+	for _, m := range ms {
+		ns = append(ns, m.waiting...)
+		if len(m.waiting) == 0 {
+			again := ledger.Delivery{Channel: p.channel, FlagID: m.flag.ID, Step: repeatedStep(m.repeats + 1), At: now, State: ledger.DeliveryWaiting}
+			ns = append(ns, ledger.Notice{Delivery: again, Flag: m.flag})
+		}
+	}
+	return ns
 }
 
 // groupOf says which steps are one message: of a pile, or piles that fell silent.
