@@ -12,7 +12,7 @@ func TestAFlagIsToldWithinASecondAndItsEndToo(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}
 		w.start(channelOf("office", p))
-		f := flag("f1")
+		f := newFlag("f1")
 		began := time.Now()
 		w.say(f)
 		wait(time.Second)
@@ -31,7 +31,7 @@ func TestARiseInSeverityIsTold(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p, committee := &phone{}, &phone{}
 		w.start(channelOf("office", p), channelOf("committee", committee, func(c *config.Channel) { c.MinSeverity = ledger.Critical }))
-		f := flag("f1")
+		f := newFlag("f1")
 		w.say(f)
 		wait(time.Second)
 		critical(f)
@@ -55,9 +55,9 @@ func TestAChannelIsToldOnlyWhatItAskedFor(t *testing.T) {
 			channelOf("rules", rules, func(c *config.Channel) { c.Rules = []string{"hot_burst"} }),
 			channelOf("buildings", buildings, func(c *config.Channel) { c.Buildings = []string{"5"} }),
 			channelOf("all", all, func(c *config.Channel) { c.MinSeverity = ledger.Info }))
-		a, b := flag("a"), flag("b", at("P09", 1), func(f *ledger.Flag) { f.Building, f.Rule = "5", "hot_burst" })
-		c := flag("c", at("P08", 1), func(f *ledger.Flag) { f.Severity = ledger.Info })
-		cut := flag("cut", at("", 0), func(f *ledger.Flag) { f.Building, f.Rule = "", "pile_offline" })
+		a, b := newFlag("a"), newFlag("b", at("P09", 1), func(f *ledger.Flag) { f.Building, f.Rule = "5", "hot_burst" })
+		c := newFlag("c", at("P08", 1), func(f *ledger.Flag) { f.Severity = ledger.Info })
+		cut := newFlag("cut", at("", 0), func(f *ledger.Flag) { f.Building, f.Rule = "", "pile_offline" })
 		for _, f := range []*ledger.Flag{a, b, c, cut} {
 			w.say(f)
 			wait(2 * time.Second)
@@ -80,7 +80,7 @@ func TestSeveralPortsOfAPileAreOneMessage(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}
 		w.start(channelOf("office", p))
-		a, b, c := flag("a", at("P03", 1)), flag("b", at("P03", 2)), flag("c", at("P01", 5))
+		a, b, c := newFlag("a", at("P03", 1)), newFlag("b", at("P03", 2)), newFlag("c", at("P01", 5))
 		w.say(a)
 		wait(300 * time.Millisecond)
 		w.say(b, c)
@@ -97,7 +97,7 @@ func TestPilesThatFallSilentTogetherAreOneMessage(t *testing.T) {
 		p := &phone{}
 		w.start(channelOf("office", p))
 		offline := func(f *ledger.Flag) { f.Rule, f.Port = "pile_offline", 0 }
-		w.say(flag("a", at("P01", 0), offline), flag("b", at("P02", 0), offline), flag("c", at("P03", 0), offline), flag("d", at("P04", 0), offline), flag("e", at("P05", 0), offline))
+		w.say(newFlag("a", at("P01", 0), offline), newFlag("b", at("P02", 0), offline), newFlag("c", at("P03", 0), offline), newFlag("d", at("P04", 0), offline), newFlag("e", at("P05", 0), offline))
 		wait(2 * time.Second)
 		want(t, p, "raised a b c d e")
 	})
@@ -107,7 +107,7 @@ func TestManyAtOnceAreOneMessage(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}
 		w.start(channelOf("office", p))
-		w.say(flag("a", at("P01", 1)), flag("b", at("P02", 1)), flag("c", at("P03", 1), critical), flag("d", at("P04", 1)))
+		w.say(newFlag("a", at("P01", 1)), newFlag("b", at("P02", 1)), newFlag("c", at("P03", 1), critical), newFlag("d", at("P04", 1)))
 		wait(2 * time.Second)
 		want(t, p, "raised c a b d")
 	})
@@ -118,7 +118,7 @@ func TestQuietHoursLetCriticalOnesPassAndTellTheRestAsOneAfterwards(t *testing.T
 		p := &phone{}
 		w.start(channelOf("office", p, func(c *config.Channel) { c.QuietHours = config.Hours{From: 23 * 60, To: 7 * 60}; c.Digest = "daily" }))
 		wait(9 * time.Hour) // 00:04
-		a, b, c := flag("a", at("P01", 1)), flag("b", at("P03", 2)), flag("c", at("P03", 7), critical)
+		a, b, c := newFlag("a", at("P01", 1)), newFlag("b", at("P03", 2)), newFlag("c", at("P03", 7), critical)
 		w.say(a)
 		wait(time.Minute)
 		w.say(b, c)
@@ -144,7 +144,7 @@ func TestWhatIsToldAgainAndAgainIsToldOnceACoolDown(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}
 		w.start(channelOf("office", p, func(c *config.Channel) { c.CoolDown = 30 * time.Minute }))
-		a, b, c := flag("a"), flag("b"), flag("c")
+		a, b, c := newFlag("a"), newFlag("b"), newFlag("c")
 		for _, f := range []*ledger.Flag{a, b, c} {
 			w.say(f)
 			wait(time.Minute)
@@ -155,7 +155,7 @@ func TestWhatIsToldAgainAndAgainIsToldOnceACoolDown(t *testing.T) {
 		wait(30 * time.Minute)
 		want(t, p, "raised a", "cleared a", "cleared b c")
 		wait(time.Minute)
-		w.say(flag("d", critical)) // graver than what was told
+		w.say(newFlag("d", critical)) // graver than what was told
 		wait(time.Second)
 		want(t, p, "raised a", "cleared a", "cleared b c", "raised d")
 	})
@@ -165,7 +165,7 @@ func TestACriticalFlagThatNobodyAcknowledgesIsToldAgainAndEscalates(t *testing.T
 	bubble(t, func(t *testing.T, w *world) {
 		office, night := &phone{}, &phone{}
 		w.start(channelOf("office", office), channelOf("night", night, func(c *config.Channel) { c.EscalateAfter = 5 * time.Minute }))
-		w.say(flag("f1", critical), flag("f2", at("P01", 1)))
+		w.say(newFlag("f1", critical), newFlag("f2", at("P01", 1)))
 		wait(4 * time.Minute)
 		want(t, office, "raised f1", "raised f2")
 		want(t, night)
@@ -186,7 +186,7 @@ func TestAcknowledgingStopsTheEscalation(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			night := &phone{}
 			w.start(channelOf("night", night, func(c *config.Channel) { c.EscalateAfter = 5 * time.Minute }))
-			f := flag("f1", critical)
+			f := newFlag("f1", critical)
 			w.say(f)
 			wait(4 * time.Minute)
 			w.judge("f1", status)
@@ -205,7 +205,7 @@ func TestWhatWasOverBeforeItEscalatedIsNotTold(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		night := &phone{}
 		w.start(channelOf("night", night, func(c *config.Channel) { c.EscalateAfter = 5 * time.Minute }))
-		f := flag("f1", critical)
+		f := newFlag("f1", critical)
 		w.say(f)
 		wait(time.Minute)
 		w.say(cleared(f))
@@ -218,12 +218,12 @@ func TestRepetitionEndsAfterADay(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}
 		w.start(channelOf("office", p))
-		w.say(flag("f1", critical))
+		w.say(newFlag("f1", critical))
 		wait(7 * 24 * time.Hour)
 		if n := len(p.told()); n < 20 || n > 30 {
 			t.Errorf("%d messages in a week", n)
 		}
-		if last := p.nth(len(p.told())-1).at; last.After(p.nth(0).at.Add(25 * time.Hour)) {
+		if last := p.nth(len(p.told()) - 1).at; last.After(p.nth(0).at.Add(25 * time.Hour)) {
 			t.Errorf("told last at %v", last)
 		}
 	})
@@ -231,8 +231,8 @@ func TestRepetitionEndsAfterADay(t *testing.T) {
 
 func TestANewChannelIsToldOfWhatStandsAndNotOfThePast(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		old, standing := flag("old"), flag("s1", at("P01", 1))
-		w.say(old, standing, flag("s2", at("P03", 3), critical), flag("s3", at("P04", 1)), flag("s4", at("P05", 1)), flag("info", func(f *ledger.Flag) { f.Severity = ledger.Info }))
+		old, standing := newFlag("old"), newFlag("s1", at("P01", 1))
+		w.say(old, standing, newFlag("s2", at("P03", 3), critical), newFlag("s3", at("P04", 1)), newFlag("s4", at("P05", 1)), newFlag("info", func(f *ledger.Flag) { f.Severity = ledger.Info }))
 		w.say(cleared(old))
 		wait(time.Hour)
 		p := &phone{}
@@ -278,9 +278,9 @@ func TestDigestsComeOnceAtTheirHourAndSurviveRestarts(t *testing.T) {
 func TestAStateIsShownAgainBeforeItExpires(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		b := &board{every: time.Minute}
-		w.say(flag("f0", at("P01", 1)))
+		w.say(newFlag("f0", at("P01", 1)))
 		w.start(channelOf("am", b, func(c *config.Channel) { c.QuietHours = config.Hours{From: 0, To: 24*60 - 1} }))
-		f := flag("f1", critical)
+		f := newFlag("f1", critical)
 		w.say(f)
 		wait(150 * time.Second)
 		want(t, &b.phone, "raised f0", "raised f1") // no quiet hours, no repetition: it has its own

@@ -68,6 +68,11 @@ func (c *courier) summarize(ctx context.Context, from, to time.Time) (s summary,
 	slices.SortStableFunc(s.open, func(a, b ledger.Flag) int {
 		return cmp.Or(cmp.Compare(gravity(&b), gravity(&a)), cmp.Compare(a.RaisedAt, b.RaisedAt))
 	})
+	for _, f := range s.open {
+		if f.Status == ledger.StatusOpen && f.Rule != ruleOffline && (rank(f.Severity) >= rank(ledger.Warning) || f.Suspicion == "home_charging") {
+			s.visits = append(s.visits, f)
+		}
+	}
 	err = c.ledger.EachSession(ctx, ledger.Filter{From: begin, To: end, ByEnd: true}, func(x *session.Session) error {
 		if building := cmp.Or(c.words.piles[x.Pile].Building, x.Building); len(p.buildings) == 0 || slices.Contains(p.buildings, building) {
 			s.sessions++
@@ -91,9 +96,6 @@ func (s *summary) count(f ledger.Flag, begin, end devices.Millis, troubles map[s
 	}
 	if open {
 		s.open = append(s.open, f)
-		if f.Status == ledger.StatusOpen && (rank(f.Severity) >= rank(ledger.Warning) || f.Suspicion == "home_charging") && f.Rule != ruleOffline {
-			s.visits = append(s.visits, f)
-		}
 	}
 	if f.Pile == "" || !open && !isNew {
 		return
@@ -139,7 +141,7 @@ func (w *writer) digest(id string, weekly bool, s *summary) (channel.Message, er
 	}
 	for i := range s.visits[:min(len(s.visits), maxVisits)] {
 		f := &s.visits[i]
-		lines = append(lines, "· "+w.where(f)+w.pick("：", ": ")+w.ruleName(f)+w.pick("（", " (")+w.when(f)+w.pick("）", ")"))
+		lines = append(lines, "· "+w.where(f)+w.pick("：", ": ")+w.ruleName(f)+w.pick("（", " (")+w.brief(f)+w.pick("）", ")"))
 	}
 	if rest := len(s.visits) - maxVisits; rest > 0 {
 		lines = append(lines, fmt.Sprintf(w.pick("另有%d处，请看网页。", "And %d more: see the page."), rest))

@@ -20,7 +20,7 @@ func TestAChannelThatIsDownForAnHourIsToldAllInOneAndDelaysNobody(t *testing.T) 
 		w.start(channelOf("dead", dead), channelOf("alive", alive))
 		var fs []*ledger.Flag
 		for n := range 30 {
-			f := flag(fmt.Sprintf("f%02d", n), at(fmt.Sprintf("P%02d", n%9), uint8(n)))
+			f := newFlag(fmt.Sprintf("f%02d", n), at(fmt.Sprintf("P%02d", n%9), uint8(n)))
 			fs = append(fs, f)
 			w.say(f)
 			wait(2 * time.Minute)
@@ -61,7 +61,7 @@ func TestWaitsGrowFromSecondsToFiveMinutesAndARateLimitIsKept(t *testing.T) {
 		p := &phone{}
 		p.down(errors.New("500 Internal Server Error"))
 		w.start(channelOf("office", p))
-		w.say(flag("f1"))
+		w.say(newFlag("f1"))
 		wait(30 * time.Minute)
 		p.mu.Lock()
 		first, n := p.tries[1].Sub(p.tries[0]), len(p.tries)
@@ -95,10 +95,10 @@ func TestWhatIsRefusedForGoodIsGivenUpAndNothingElse(t *testing.T) {
 		p := &phone{}
 		p.down(&channel.PermanentError{Err: errors.New("40035: no such\nmessage type")})
 		w.start(channelOf("office", p))
-		w.say(flag("f1"))
+		w.say(newFlag("f1"))
 		wait(time.Second)
 		p.down(nil)
-		w.say(flag("f2", at("P01", 3)))
+		w.say(newFlag("f2", at("P01", 3)))
 		wait(time.Hour)
 		want(t, p, "raised f2")
 		s := w.alerts.States()[0]
@@ -122,7 +122,7 @@ func TestOrderIsKeptForEachFlagHoweverTheChannelFails(t *testing.T) {
 		}}
 		w.start(channelOf("office", p))
 		for n := range 20 {
-			f := flag(fmt.Sprint("f", n), at(fmt.Sprint("P", n), 1))
+			f := newFlag(fmt.Sprint("f", n), at(fmt.Sprint("P", n), 1))
 			w.say(f)
 			wait(7 * time.Second)
 			w.say(cleared(f))
@@ -166,9 +166,9 @@ func TestAnAnswerThatIsLostMakesOneRepeatWithTheSameID(t *testing.T) {
 			return nil
 		}
 		w.start(channelOf("office", p))
-		w.say(flag("f1"))
+		w.say(newFlag("f1"))
 		wait(time.Second)
-		w.say(flag("f2", at("P03", 9))) // it does not join what was sent already
+		w.say(newFlag("f2", at("P03", 9))) // it does not join what was sent already
 		wait(10 * time.Second)
 		want(t, p, "raised f1", "raised f2")
 		p.mu.Lock()
@@ -183,10 +183,10 @@ func TestARestartGoesOnAndRepeatsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}
 		w.start(channelOf("office", p))
-		w.say(flag("f1"))
+		w.say(newFlag("f1"))
 		wait(time.Second)
 		w.stop()
-		f := flag("f2", at("P01", 1))
+		f := newFlag("f2", at("P01", 1))
 		w.say(f) // while nobody listens
 		w.close()
 		w.open()
@@ -205,7 +205,7 @@ func TestStoppingLetsWhatIsUnderWayEndForThreeSeconds(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			p := &phone{slow: slow}
 			w.start(channelOf("office", p))
-			w.say(flag("f1"))
+			w.say(newFlag("f1"))
 			wait(1500 * time.Millisecond)
 			began := time.Now()
 			w.stop()
@@ -249,7 +249,7 @@ func TestAFullDiskRepeatsNoMessage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Announce(t.Context(), d.couriers[0].stepOf(&ledger.Entry{Flag: flag("f1"), Received: devices.MillisOf(time.Now())})); err != nil {
+		if err := l.Announce(t.Context(), d.couriers[0].stepOf(&ledger.Entry{Flag: newFlag("f1"), Received: devices.MillisOf(time.Now())})); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)

@@ -23,6 +23,7 @@ type basis int
 
 const (
 	said     basis = iota // by the device
+	silence               // of a pile
 	measured              // a limit was passed
 	shape                 // of a power curve
 	habit                 // of a household
@@ -31,6 +32,7 @@ const (
 // sureness says in words how sure a flag is.
 var sureness = [...][2]string{
 	said:     {"高：设备自己报告的", "high: the device itself reports it"},
+	silence:  {"高：网关收不到它的数据", "high: the gateway hears nothing from there"},
 	measured: {"高：实测值超过限值", "high: a measured value is over its limit"},
 	shape:    {"中：由功率曲线推断，请到现场核实", "medium: concluded from the power curve, to be seen on the spot"},
 	habit:    {"低：由用电习惯推断，可能另有原因", "low: concluded from habits, there may be other reasons"},
@@ -63,7 +65,7 @@ var rules = map[string]ruleWords{
 	"unauthorised_draw": {"未刷卡用电", "power without a session", measured},
 	"meter_imbalance":   {"总表与分口电量不符", "main meter and ports differ", measured},
 	"device_alarm":      {"设备报警", "alarm of the device", said},
-	ruleOffline:         {"充电桩失去联系", "pile off line", measured},
+	ruleOffline:         {"充电桩失去联系", "pile off line", silence},
 }
 
 // ruleName is what a flag is about, in a few words.

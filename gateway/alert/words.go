@@ -202,7 +202,10 @@ func (w *writer) one(kind string, f *ledger.Flag, now devices.Millis) string {
 			lines = append(lines, w.pick(zh+"：", en+": ")+text)
 		}
 	}
-	if kind == channel.Repeated {
+	switch kind {
+	case channel.Cleared:
+		lines = append(lines, w.pick("触发提醒的情况已结束。如果还没有人了解过，仍请上门看一看。", "What raised this is over. If nobody has looked into it yet, a visit is still worth while."))
+	case channel.Repeated:
 		lines = append(lines, fmt.Sprintf(w.pick("已过%s，仍无人确认。请到现场处理，并在网页上点“我来处理”。",
 			"Nobody has acknowledged this for %s. Please see to it, and say so on the page."), w.span(now-since(f))))
 	}
@@ -227,11 +230,7 @@ func (w *writer) many(fs []ledger.Flag) string {
 	shown := fs[:min(len(fs), listed)]
 	for i := range shown {
 		f := &shown[i]
-		line := "· " + w.tag(channel.Raised, f.Severity) + w.where(f) + w.pick("：", ": ") + w.ruleName(f)
-		if samePile(fs) != "" || sameRule(fs) { // the title has said a part of it
-			line = "· " + w.tag(channel.Raised, f.Severity) + w.pick(f.Message, f.MessageEN)
-		}
-		lines = append(lines, line+w.pick("（"+w.when(f)+"）", " ("+w.when(f)+")"))
+		lines = append(lines, w.item(f, samePile(fs) != "" || sameRule(fs)))
 		if a := w.pick(f.Advice, f.AdviceEN); a != "" && f.ClearedAt == 0 && len(advice) < 3 && !slices.Contains(advice, a) {
 			advice = append(advice, a)
 		}
@@ -245,20 +244,47 @@ func (w *writer) many(fs []ledger.Flag) string {
 	return strings.Join(lines, "\n")
 }
 
+// item tells one of several flags: by its place and rule, or in full, where the
+// title has said a part of that.
+func (w *writer) item(f *ledger.Flag, full bool) string {
+	line, note := w.tag(channel.Raised, f.Severity)+w.where(f)+w.pick("：", ": ")+w.ruleName(f), w.brief(f)
+	if full && w.pick(f.Message, f.MessageEN) != "" {
+		line, note = w.tag(channel.Raised, f.Severity)+w.pick(f.Message, f.MessageEN), ""
+		if f.ClearedAt != 0 {
+			note = w.until(f) + w.pick(" 已解除", ", over")
+		}
+	}
+	if note != "" {
+		note = w.pick("（"+note+"）", " ("+note+")")
+	}
+	return "· " + line + note
+}
+
+// brief is when without how long.
+func (w *writer) brief(f *ledger.Flag) string {
+	if f.ClearedAt == 0 {
+		return w.pick(w.clock(f.RaisedAt)+" 起", "since "+w.clock(f.RaisedAt))
+	}
+	return w.clock(f.RaisedAt) + w.pick("–", " to ") + w.until(f) + w.pick("，已解除", ", over")
+}
+
+// until is when a flag was cleared, with the day where it is another one.
+func (w *writer) until(f *ledger.Flag) string {
+	if from, to := f.RaisedAt.Time().In(w.loc), f.ClearedAt.Time().In(w.loc); from.Format(time.DateOnly) == to.Format(time.DateOnly) {
+		return to.Format("15:04")
+	}
+	return w.clock(f.ClearedAt)
+}
+
 // when says from when on, and until when: 11月26日 15:04 起.
 func (w *writer) when(f *ledger.Flag) string {
 	from := w.clock(f.RaisedAt)
 	if f.ClearedAt == 0 {
 		return w.pick(from+" 起，仍在持续", "since "+from)
 	}
-	to := w.clock(f.ClearedAt)
-	if sameDay(f.RaisedAt.Time().In(w.loc), f.ClearedAt.Time().In(w.loc)) {
-		to = f.ClearedAt.Time().In(w.loc).Format("15:04")
-	}
-	return from + w.pick("–", " to ") + to + w.pick("（"+w.span(f.ClearedAt-f.RaisedAt)+"）", " ("+w.span(f.ClearedAt-f.RaisedAt)+")")
+	took := w.span(f.ClearedAt - f.RaisedAt)
+	return from + w.pick("–", " to ") + w.until(f) + w.pick("（"+took+"）", " ("+took+")")
 }
-
-func sameDay(a, b time.Time) bool { return a.Format(time.DateOnly) == b.Format(time.DateOnly) }
 
 func (w *writer) clock(at devices.Millis) string {
 	return at.Time().In(w.loc).Format(w.pick("1月2日 15:04", "2 Jan 15:04"))

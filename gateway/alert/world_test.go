@@ -202,8 +202,8 @@ func (w *world) stop() {
 	}
 }
 
-// flag is a warning of a port of pile P03, raised now.
-func flag(id string, edit ...func(*ledger.Flag)) *ledger.Flag {
+// newFlag is a warning of a port of pile P03, raised now.
+func newFlag(id string, edit ...func(*ledger.Flag)) *ledger.Flag {
 	f := &ledger.Flag{
 		ID: id, Rule: "second_load", Severity: ledger.Warning, Suspicion: "power_strip", Building: "3", Pile: "P03", Port: 2, Household: "3-602",
 		RaisedAt: devices.MillisOf(time.Now()), Status: ledger.StatusOpen, Evidence: json.RawMessage(`{}`), RuleVersion: 1,
