@@ -223,9 +223,9 @@ func (s *mailer) compose(m Message, to string) (*mail.Msg, error) {
 	}
 	text := strings.Trim(m.Text, "\n")
 	if m.Link != "" {
-		text += "\n\n" + s.words.link + ": " + m.Link
+		text += "\n\n" + s.words.at + m.Link
 	}
-	msg.SetBodyString(mail.TypeTextPlain, strings.ReplaceAll(m.Title+"\n\n"+text+"\n", "\n", "\r\n"))
+	msg.SetBodyString(mail.TypeTextPlain, strings.ReplaceAll(oneLine(m.Title, maxTitle)+"\n\n"+text+"\n", "\n", "\r\n"))
 	var html strings.Builder
 	if err := mailHTML.Execute(&html, struct {
 		Message

@@ -35,7 +35,7 @@ func newFeishu(c config.Channel, url, secret string, p *poster) *robot {
 			lines = append(lines, m.Text)
 		}
 		if m.Link != "" {
-			lines = append(lines, w.link+": "+m.Link)
+			lines = append(lines, w.at+m.Link)
 		}
 		b := feishuBody{Type: "text"}
 		b.Content.Text = strings.Join(lines, "\n")

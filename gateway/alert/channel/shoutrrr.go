@@ -66,7 +66,7 @@ func (t *longTail) Send(ctx context.Context, m Message) (string, error) {
 func (t *longTail) text(m Message) string {
 	head, tail := oneLine(m.Title, maxTitle)+"\n", ""
 	if m.Link != "" {
-		tail = "\n" + t.words.link + ": " + m.Link
+		tail = "\n" + t.words.at + m.Link
 	}
 	return head + fit(strings.Trim(m.Text, "\n"), t.words.cut, shoutrrrLimit, func(text string) int {
 		return len(head) + len(text) + len(tail)

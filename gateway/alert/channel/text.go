@@ -39,19 +39,26 @@ func oneLine(s string, limit int) string {
 
 // plainMark replaces what the robots take for markup, links and mentions by wide
 // twins that look the same: their dialects have no way to escape. What begins a
-// list or an emphasis with _ is none of theirs, or harmless.
-var plainMark = strings.NewReplacer(
-	"<", "＜", ">", "＞", "[", "［", "]", "］", "*", "＊", "`", "｀", "#", "＃", "@", "＠",
-	"\r\n", "\n", "\r", "\n")
+// list is harmless.
+var plainMark = strings.NewReplacer("<", "＜", "](", "］(", "*", "＊", "`", "｀", "@", "＠", "\r\n", "\n", "\r", "\n")
+
+// plainStart is for what is markup only at the beginning of a line.
+var plainStart = map[byte]string{'#': "＃", '>': "＞"}
 
 // plain is a text that a robot shows as it is.
 func plain(s string) string {
-	return strings.Map(func(r rune) rune {
+	lines := strings.Split(strings.Map(func(r rune) rune {
 		if r != '\n' && unicode.IsControl(r) || r == utf8.RuneError {
 			return -1
 		}
 		return r
-	}, plainMark.Replace(s))
+	}, plainMark.Replace(s)), "\n")
+	for i, line := range lines {
+		if begin := strings.TrimLeft(line, " "); begin != "" && plainStart[begin[0]] != "" {
+			lines[i] = plainStart[begin[0]] + begin[1:]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // href is a link that can't end what it stands in.
@@ -61,13 +68,14 @@ var href = strings.NewReplacer("(", "%28", ")", "%29", "<", "%3C", ">", "%3E", "
 type words struct {
 	cut  string // stands where a text was cut
 	link string // name of the link
+	at   string // stands before a bare link
 }
 
 func wordsIn(language string) words {
 	if language == "en" {
-		return words{cut: "… (the rest is on the page)", link: "Open"}
+		return words{cut: "… (the rest is on the page)", link: "Open", at: "Open: "}
 	}
-	return words{cut: "…（余下见页面）", link: "查看详情"}
+	return words{cut: "…（余下见页面）", link: "查看详情", at: "查看详情："}
 }
 
 // maxTitle is the longest title in bytes: a title is a line, not a text.
