@@ -241,7 +241,7 @@ func (c *courier) digestStep(due time.Time) string {
 // compose gives a draft its words.
 func (c *courier) compose(ctx context.Context, d *draft) (channel.Message, error) {
 	if d.kind() != channel.Digest {
-		return c.words.message(d, c.now())
+		return c.words.message(d, c.now()), nil
 	}
 	_, rest := kindOf(d.notices[0].Step)
 	span, _, _ := strings.Cut(rest, "/")
@@ -252,7 +252,7 @@ func (c *courier) compose(ctx context.Context, d *draft) (channel.Message, error
 	if err != nil {
 		return channel.Message{}, err
 	}
-	return c.words.digest(d.id, span == "weekly", &s)
+	return c.words.digest(d.id, span == "weekly", &s), nil
 }
 
 // deliver sends a message and keeps what came of it. Before the first attempt its

@@ -116,7 +116,7 @@ const (
 )
 
 // digest puts a summary into words.
-func (w *writer) digest(id string, weekly bool, s *summary) (channel.Message, error) {
+func (w *writer) digest(id string, weekly bool, s *summary) channel.Message {
 	m := channel.Message{DeliveryID: id, Kind: channel.Digest, Severity: gravest(s.open), At: s.to, Link: w.link(nil)}
 	name := w.pick("日报", "DAILY")
 	if weekly {
@@ -147,7 +147,7 @@ func (w *writer) digest(id string, weekly bool, s *summary) (channel.Message, er
 		lines = append(lines, fmt.Sprintf(w.pick("另有%d处，请看网页。", "And %d more: see the page."), rest))
 	}
 	m.Text = strings.Join(append(lines, w.pileLine(s.piles)), "\n")
-	return w.styled(m)
+	return m
 }
 
 func (w *writer) bySeverity(fs []ledger.Flag) string {

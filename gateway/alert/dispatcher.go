@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
-	"text/template"
 	"time"
 
 	"pilewatch/gateway/alert/channel"
@@ -34,44 +32,26 @@ type Options struct {
 // Dispatcher delivers flags to channels.
 type Dispatcher struct{ couriers []*courier }
 
-// New makes a dispatcher. It fails where a channel's template cannot be used; the
-// error says what to mend.
-func New(l Ledger, channels []Channel, o Options) (*Dispatcher, error) {
+// New makes a dispatcher.
+func New(l Ledger, channels []Channel, o Options) *Dispatcher {
 	d := &Dispatcher{}
 	for _, c := range channels {
-		words, err := newWriter(c.Channel, o)
-		if err != nil {
-			return nil, err
-		}
 		log := o.Log.With("channel", c.Name)
 		d.couriers = append(d.couriers, &courier{
-			policy: policyOf(c.Channel, c.Sender, o.Location), ledger: l, sender: c.Sender, words: words, log: log, count: o.Count,
+			policy: policyOf(c.Channel, c.Sender, o.Location), ledger: l, sender: c.Sender, words: newWriter(c.Channel, o), log: log, count: o.Count,
 			wake: make(chan struct{}, 1), outage: feed.NewOutage(log), state: State{Name: c.Name, Type: c.Type},
 		})
 	}
-	return d, nil
+	return d
 }
 
 // newWriter gives the words of a channel.
-func newWriter(c config.Channel, o Options) (*writer, error) {
+func newWriter(c config.Channel, o Options) *writer {
 	w := &writer{estate: o.Estate, url: o.PublicURL, loc: o.Location, piles: o.Piles}
 	if c.Language == "en" {
 		w.language = english
 	}
-	if c.Template == "" || c.Type == "webhook" { // whose template is of the body
-		return w, nil
-	}
-	text, err := os.ReadFile(c.Template)
-	if err != nil {
-		return nil, fmt.Errorf("alerts.channels: channel %s: template: %w; write it there, or change the key", c.Name, err)
-	}
-	if w.template, err = template.New(c.Name).Option("missingkey=error").Parse(string(text)); err == nil {
-		_, err = w.test("", time.Time{})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("alerts.channels: channel %s: template %s: %w", c.Name, c.Template, err)
-	}
-	return w, nil
+	return w
 }
 
 // Begin gives the channels that are new their beginning. To be called before the
@@ -121,14 +101,7 @@ func (d *Dispatcher) States() (all []State) {
 // Test sends a message that says that it is one, and gives the channel's answer.
 // Its delivery id is of the instant.
 func Test(ctx context.Context, c Channel, o Options, now time.Time) (answer string, err error) {
-	w, err := newWriter(c.Channel, o)
-	if err != nil {
-		return "", err
-	}
-	m, err := w.test("test-"+now.UTC().Format("20060102T150405.000Z"), now)
-	if err != nil {
-		return "", err
-	}
+	m := newWriter(c.Channel, o).test("test-"+now.UTC().Format("20060102T150405.000Z"), now)
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	return c.Sender.Send(ctx, m)

@@ -245,10 +245,7 @@ func TestAFullDiskRepeatsNoMessage(t *testing.T) {
 		wait(time.Second)
 		w.stop()
 		l := &full{w.ledger, 5}
-		d, err := New(l, []Channel{channelOf("office", p)}, options(w))
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := New(l, []Channel{channelOf("office", p)}, options(w))
 		if err := l.Announce(t.Context(), d.couriers[0].stepOf(&ledger.Entry{Flag: newFlag("f1"), Received: devices.MillisOf(time.Now())})); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 
 	"pilewatch/devices"
@@ -19,18 +18,17 @@ import (
 // do. It names no card, no person and no room.
 type writer struct {
 	language
-	estate   string                  // its name
-	url      string                  // of the page; "" for none
-	loc      *time.Location          //
-	piles    map[string]session.Pile // of the registry
-	template *template.Template      // of the text; nil for ours
+	estate string                  // its name
+	url    string                  // of the page; "" for none
+	loc    *time.Location          //
+	piles  map[string]session.Pile // of the registry
 }
 
 // listed is how many flags a message tells one by one.
 const listed = 20
 
 // message gives a draft its words. A digest has those of digest.go.
-func (w *writer) message(d *draft, now devices.Millis) (channel.Message, error) {
+func (w *writer) message(d *draft, now devices.Millis) channel.Message {
 	fs := d.flags()
 	m := channel.Message{DeliveryID: d.id, Kind: d.kind(), Severity: gravest(fs), Flags: fs, At: eventTime(fs).Time().In(w.loc)}
 	if m.Kind == channel.Repeated {
@@ -44,20 +42,7 @@ func (w *writer) message(d *draft, now devices.Millis) (channel.Message, error) 
 	} else {
 		m.Text = w.many(fs)
 	}
-	return w.styled(m)
-}
-
-// styled gives the text that the channel's own template makes of a message.
-func (w *writer) styled(m channel.Message) (channel.Message, error) {
-	if w.template == nil {
-		return m, nil
-	}
-	var b strings.Builder
-	if err := w.template.Execute(&b, m); err != nil {
-		return m, fmt.Errorf("the template of the words: %w", err)
-	}
-	m.Text = strings.TrimRight(b.String(), "\n")
-	return m, nil
+	return m
 }
 
 // gravest is the highest severity.
@@ -81,14 +66,21 @@ func eventTime(fs []ledger.Flag) (at devices.Millis) {
 
 // link is the page of the one flag, or the page.
 func (w *writer) link(fs []ledger.Flag) string {
-	base := strings.TrimRight(w.url, "/")
 	switch {
-	case base == "":
+	case w.url == "":
 		return ""
 	case len(fs) == 1:
-		return base + "/flags/" + url.PathEscape(fs[0].ID)
+		return FlagPage(w.url, fs[0].ID)
 	}
-	return base + "/"
+	return strings.TrimRight(w.url, "/") + "/"
+}
+
+// FlagPage is the address of a flag's page; "" without one of the page.
+func FlagPage(publicURL, flagID string) string {
+	if publicURL == "" {
+		return ""
+	}
+	return strings.TrimRight(publicURL, "/") + "/flags/" + url.PathEscape(flagID)
 }
 
 // tag is what a title begins with: 【紧急·已解除】.
@@ -306,10 +298,10 @@ func (w *writer) span(d devices.Millis) string {
 }
 
 // test is a message that says that it is one.
-func (w *writer) test(id string, at time.Time) (channel.Message, error) {
+func (w *writer) test(id string, at time.Time) channel.Message {
 	m := channel.Message{DeliveryID: id, Kind: channel.Test, Severity: ledger.Info, At: at.In(w.loc), Link: w.link(nil)}
 	m.Title = w.pick("【测试】", "[TEST] ") + w.estate + w.pick("：这是一条测试消息", ": this is a test")
 	m.Text = w.pick("收到这条消息，说明充电桩提醒能送达这里。无需处理。", "If you can read this, alerts of the charging piles arrive here. There is nothing to do.") +
 		"\n" + w.pick("时间：", "When: ") + w.clock(devices.MillisOf(at))
-	return w.styled(m)
+	return m
 }

@@ -113,21 +113,14 @@ func TestEveryMessageIsInWordsThatPeopleCanActOn(t *testing.T) {
 	}
 	for lang, w := range writers() {
 		for name, d := range drafts {
-			m, err := w.message(d, minutes(12))
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := w.message(d, minutes(12))
 			golden(t, name+"."+lang, m)
 			if m.Kind != strings.Split(name, "-")[0] {
 				t.Errorf("%s is %s", name, m.Kind)
 			}
 			checkWords(t, name+"."+lang, m)
 		}
-		m, err := w.test("test-1", afternoon.Time())
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden(t, "test."+lang, m)
+		golden(t, "test."+lang, w.test("test-1", afternoon.Time()))
 	}
 }
 
@@ -196,37 +189,7 @@ func TestDigestsTellThePeriodInWords(t *testing.T) {
 				t.Errorf("a digest is about %d flags", len(m.Flags))
 			}
 		}
-		m, err := w.digest("1", false, &summary{from: due.AddDate(0, 0, -1), to: due})
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden(t, "digest-nothing."+lang, m)
-	}
-}
-
-func TestATemplateGivesTheWords(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "words.tmpl")
-	write := func(text string) (*writer, error) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return newWriter(config.Channel{Name: "office", Type: "dingtalk", Template: path}, Options{Location: shanghai, Estate: "复兴小区"})
-	}
-	w, err := write("{{.Title}}\n{{range .Flags}}{{.Pile}}-{{.Port}} {{.Message}}\n{{end}}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := w.message(one("raised/warning", sample()), afternoon)
-	if want := m.Title + "\nP03-2 " + sample().Message; err != nil || m.Text != want {
-		t.Errorf("%q, %v; want %q", m.Text, err, want)
-	}
-	for _, bad := range []string{"{{.Title", "{{.Nothing}}"} {
-		if _, err := write(bad); err == nil || !strings.Contains(err.Error(), "office") || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v", bad, err)
-		}
-	}
-	if _, err := newWriter(config.Channel{Name: "x", Type: "email", Template: path + "no"}, Options{}); err == nil {
-		t.Error("a template that is not there")
+		golden(t, "digest-nothing."+lang, w.digest("1", false, &summary{from: due.AddDate(0, 0, -1), to: due}))
 	}
 }
 

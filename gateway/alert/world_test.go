@@ -178,10 +178,7 @@ func options(w *world) Options {
 // start lets the alerts run on the channels.
 func (w *world) start(channels ...Channel) {
 	w.t.Helper()
-	var err error
-	if w.alerts, err = New(w.ledger, channels, options(w)); err != nil {
-		w.t.Fatal(err)
-	}
+	w.alerts = New(w.ledger, channels, options(w))
 	if err := w.alerts.Begin(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

@@ -114,21 +114,20 @@ func (ch *Channel) check(n node, given map[string]bool) {
 	case !given["url"] && !ch.URL.Given():
 		n.bad("no url or url_file: expected where %s messages go", ch.Type)
 	case ch.URL.value != nil:
-		if err := checkURL(*ch.URL.value, urlSchemes(ch.Type), true); err != nil {
+		if err := CheckChannelURL(ch.Type, *ch.URL.value); err != nil {
 			n.below("url").bad("%v", err)
 		}
 	}
 }
 
-// urlSchemes gives the schemes of a type's URL; none where every one will do.
-func urlSchemes(channelType string) []string {
+// CheckChannelURL holds that a URL is one for channels of a type; shoutrrr has
+// schemes of its own. The error has no part of it that may be secret.
+func CheckChannelURL(channelType, u string) error {
 	if channelType == "shoutrrr" {
-		return nil
+		return checkURL(u, nil, true)
 	}
-	return []string{"https", "http"}
+	return checkURL(u, []string{"https", "http"}, true)
 }
-
-func checkSMTP(s string) error { return checkURL(s, []string{"smtp", "smtps"}, true) }
 
 func checkMail(s string) error {
 	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {

@@ -9,8 +9,12 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"pilewatch/gateway/config"
@@ -76,16 +80,120 @@ func (e *PermanentError) Unwrap() error { return e.Err }
 
 // Options are what all channels share. Zero values are what the gateway runs with.
 type Options struct {
-	Transport http.RoundTripper // nil: one of its own, with the proxies of the environment
-	Now       func() time.Time  // nil: time.Now
-	PublicURL string            // of the page; "" for none
-	Estate    string            // its name
-	EstateID  string            // as in topics and labels
-	Location  *time.Location    // its time zone; nil: UTC
+	Transport http.RoundTripper          // nil: one of its own, with the proxies of the environment
+	RootCAs   *x509.CertPool             // who may sign certificates; nil: whom this machine trusts
+	Now       func() time.Time           // nil: time.Now
+	PublicURL string                     // of the page; "" for none
+	Link      func(flagID string) string // page of a flag, for channels that link by themselves; nil: PublicURL
+	Estate    string                     // its name
+	EstateID  string                     // as in topics and labels
+	Location  *time.Location             // its time zone; nil: UTC
 }
 
-// New makes the channel that c describes. Secrets are read now; the error names
-// the key to mend.
+// New makes the channel that c describes; what it gives is a [Keeper] too where
+// the channel shows a state. Secrets are read now. The error names the key to
+// mend, and no secret.
 func New(c config.Channel, o Options) (Sender, error) {
-	return nil, fmt.Errorf("channel %s: type %q is not known", c.Name, c.Type)
+	g := &guard{name: c.Name, timeout: httpTimeout}
+	o.fill()
+	err := g.open(c, o)
+	if err != nil {
+		return nil, fmt.Errorf("alerts channel %q: %w", c.Name, g.hidden.hideIn(err))
+	}
+	if state, ok := g.sender.(Keeper); ok {
+		return &keeper{g, state}, nil
+	}
+	return g, nil
 }
+
+func (o *Options) fill() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	if o.Link == nil {
+		page := o.PublicURL
+		o.Link = func(string) string { return page }
+	}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			Proxy:             http.ProxyFromEnvironment,
+			TLSClientConfig:   &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives: true, // messages are rare
+			ForceAttemptHTTP2: true,
+		}
+	}
+}
+
+// open reads the secrets, so that all of them are hidden from then on, and makes
+// the channel's sender.
+func (g *guard) open(c config.Channel, o Options) error {
+	var address, secret, smtp string
+	for _, s := range []struct {
+		from config.Secret
+		to   *string
+	}{{c.URL, &address}, {c.Secret, &secret}, {c.SMTP, &smtp}} {
+		text, err := s.from.Resolve()
+		if err != nil {
+			return err
+		}
+		*s.to = strings.TrimSpace(text)
+	}
+	g.hidden.add(shortestSecret, secret)
+	g.hidden.addURL(address)
+	g.hidden.addURL(smtp)
+	if c.Type != "email" {
+		if err := config.CheckChannelURL(c.Type, address); err != nil {
+			return fmt.Errorf("url: %w", err)
+		}
+	}
+	g.data = func(m Message) templateData {
+		m.At = m.At.In(o.Location)
+		return templateData{Message: m, Estate: o.Estate}
+	}
+	var tried []string
+	if c.Template != "" {
+		var err error
+		if g.text, tried, err = readTemplate(c, g.data, o.Location); err != nil {
+			return err
+		}
+	}
+	p := &poster{now: o.Now, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}}
+	switch c.Type {
+	case "wecom":
+		g.sender, g.paces = newWeCom(c, address, p), []*pace{newPace(20, time.Minute)}
+	case "dingtalk":
+		g.sender, g.paces = newDingTalk(c, address, secret, p), []*pace{newPace(20, time.Minute)}
+	case "feishu":
+		g.sender, g.paces = newFeishu(c, address, secret, p), []*pace{newPace(100, time.Minute), newPace(5, time.Second)}
+	case "webhook":
+		g.sender, g.text = newWebhook(address, secret, p, o, g, tried), nil
+	case "alertmanager":
+		g.sender = &alertmanager{poster: p, url: strings.TrimRight(address, "/") + "/api/v2/alerts",
+			english: c.Language == "en", estate: o.EstateID, link: o.Link}
+	case "email":
+		server, err := config.ParseSMTP(smtp)
+		if err != nil {
+			return fmt.Errorf("smtp: %w", err)
+		}
+		g.hidden.add(shortestSecret, server.Password)
+		g.sender, g.timeout = newMailer(c, server, o.RootCAs, o.Estate, o.Now), mailTimeout
+	case "shoutrrr":
+		if u, err := url.Parse(address); err == nil {
+			g.hidden.add(shortestSecret+1, u.Hostname(), u.Host) // many services keep a token there
+		}
+		service, err := newLongTail(c, address)
+		if err != nil {
+			return err
+		}
+		g.sender, g.paces = service, []*pace{newPace(20, time.Minute)} // what the strictest of them bear
+	default:
+		return fmt.Errorf("type %q is not known", c.Type)
+	}
+	return nil
+}
+
+// stay ends a request at a redirect, and gives that as the answer.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
