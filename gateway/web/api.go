@@ -73,17 +73,6 @@ func (s *Server) listFlags(r *http.Request) (any, error) {
 	return list[view.Flag]{convert(items, s.flagView), next}, nil
 }
 
-func (s *Server) oneFlag(r *http.Request) (any, error) {
-	if _, err := parameters(r); err != nil {
-		return nil, err
-	}
-	f, err := s.Ledger.Flag(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return nil, err
-	}
-	return s.flagView(&f), nil
-}
-
 func (s *Server) listRejects(r *http.Request) (any, error) {
 	f, err := s.ledgerFilter(r)
 	if err != nil {

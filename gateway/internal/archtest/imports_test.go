@@ -13,7 +13,7 @@ var (
 	fold   = []string{"devices", "gateway/registry", "gateway/tariff", "gateway/session"}
 	stored = slices.Concat(fold, []string{"gateway/ledger"})
 	fed    = slices.Concat(stored, []string{"gateway/feed"})
-	all    = []string{"devices", "devices/*", "gateway/*", "metrics", "metrics/*"}
+	all    = []string{"devices", "devices/*", "gateway/*", "gateway/alert/*", "metrics", "metrics/*"}
 )
 
 // allowed says which packages of the module each package may import, by name or
