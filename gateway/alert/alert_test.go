@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -246,6 +247,29 @@ func TestANewChannelIsToldOfWhatStandsAndNotOfThePast(t *testing.T) {
 		w.start(channelOf("office", p), channelOf("other", &phone{}))
 		wait(time.Second)
 		want(t, p, "raised s2 s1 s3 s4", "cleared s1")
+	})
+}
+
+func TestAChannelThatWasAwayForMonthsIsToldOfWhatStands(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		p := &phone{}
+		w.start(channelOf("office", p))
+		told := newFlag("told")
+		w.say(told)
+		wait(time.Second)
+		w.stop()
+		for n := range 60 {
+			f := newFlag(fmt.Sprint("f", n), at(fmt.Sprint("P", n), 1))
+			w.say(f)
+			wait(24 * time.Hour)
+			if n != 30 {
+				w.say(cleared(f))
+			}
+		}
+		w.say(cleared(told))
+		w.start(channelOf("office", p))
+		wait(10 * time.Minute)
+		want(t, p, "raised told", "raised f30 f52 f53 f54 f55 f56 f57 f58 f59 told")
 	})
 }
 

@@ -47,7 +47,7 @@ func New(l Ledger, channels []Channel, o Options) *Dispatcher {
 
 // newWriter gives the words of a channel.
 func newWriter(c config.Channel, o Options) *writer {
-	w := &writer{estate: o.Estate, url: o.PublicURL, loc: o.Location, piles: o.Piles}
+	w := &writer{estate: o.Estate, url: o.PublicURL, escalate: c.EscalateAfter, loc: o.Location, piles: o.Piles}
 	if c.Language == "en" {
 		w.language = english
 	}

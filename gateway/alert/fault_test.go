@@ -50,7 +50,7 @@ func TestAChannelThatIsDownForAnHourIsToldAllInOneAndDelaysNobody(t *testing.T) 
 		if s := w.alerts.States()[0]; s.Waiting != 0 || s.Error != "" || s.Failing != 0 {
 			t.Errorf("after the outage: %+v", s)
 		}
-		if n := strings.Count(w.log.String(), "not delivered"); n < 5 || n > 62 {
+		if n := strings.Count(w.said(), "not delivered"); n < 5 || n > 62 {
 			t.Errorf("%d lines of log in an hour", n)
 		}
 	})
@@ -72,13 +72,11 @@ func TestWaitsGrowFromSecondsToFiveMinutesAndARateLimitIsKept(t *testing.T) {
 		}
 		p.down(fmt.Errorf("robot: %w", &channel.RetryError{After: 20 * time.Minute, Err: errors.New("rate limited")}))
 		wait(5 * time.Minute)
-		p.mu.Lock()
-		n = len(p.tries)
-		p.mu.Unlock()
+		n = p.attempts()
 		wait(14 * time.Minute)
 		p.down(nil)
-		if len(p.tries) != n {
-			t.Errorf("it did not wait: %d tries, then %d", n, len(p.tries))
+		if now := p.attempts(); now != n {
+			t.Errorf("it did not wait: %d tries, then %d", n, now)
 		}
 		wait(10 * time.Minute)
 		want(t, p, "raised f1")
@@ -102,6 +100,8 @@ func TestWhatIsRefusedForGoodIsGivenUpAndNothingElse(t *testing.T) {
 		wait(time.Hour)
 		want(t, p, "raised f2")
 		s := w.alerts.States()[0]
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if s.Refused != 1 || s.LastRefusal != "40035: no such message type" || s.Waiting != 0 || w.counts["office 2"] != 1 {
 			t.Errorf("state %+v, counts %v", s, w.counts)
 		}
@@ -212,11 +212,13 @@ func TestStoppingLetsWhatIsUnderWayEndForThreeSeconds(t *testing.T) {
 			if d := time.Since(began); d > 4*time.Second {
 				t.Errorf("stopping took %v", d)
 			}
+			p.mu.Lock()
 			p.slow = 0
+			p.mu.Unlock()
 			w.start(channelOf("office", p))
 			wait(10 * time.Second)
 			want(t, p, "raised f1")
-			if n := len(p.all); n != 2-told {
+			if n := p.attempts(); n != 2-told {
 				t.Errorf("slow %v: sent %d times", slow, n)
 			}
 		})
@@ -252,8 +254,8 @@ func TestAFullDiskRepeatsNoMessage(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		d.Run(ctx)
-		if len(p.all) != 1 || l.left != 0 {
-			t.Errorf("sent %d times, %d failures left", len(p.all), l.left)
+		if p.attempts() != 1 || l.left != 0 {
+			t.Errorf("sent %d times, %d failures left", p.attempts(), l.left)
 		}
 	})
 }

@@ -30,6 +30,9 @@ const (
 	firstRepeat = devices.Millis(5 * 60_000)
 	lastRepeat  = devices.Millis(60 * 60_000)
 	repeatFor   = devices.Millis(24 * 60 * 60_000)
+	// stale is after what time nobody needs to be told any more of what is over, as
+	// after a channel was away from the configuration for months.
+	stale = devices.Millis(7 * 24 * 60 * 60_000)
 )
 
 // draft is a message before it has words.
@@ -130,7 +133,7 @@ func plan(p *policy, ns []ledger.Notice, recent []devices.Millis, now devices.Mi
 					digests = append(digests, n)
 				}
 			}
-		case p.needless(m):
+		case p.needless(m, now):
 			for _, n := range m.waiting {
 				d.drop = append(d.drop, n.Delivery)
 			}
@@ -219,8 +222,11 @@ func (m *matter) fresh() bool {
 
 // needless reports whether nobody has to be told any more what waits of a flag:
 // people are done with it before they were told, or somebody saw to it, or it was
-// over, before it escalated.
-func (p *policy) needless(m *matter) bool {
+// over, before it escalated; or it was over long ago.
+func (p *policy) needless(m *matter, now devices.Millis) bool {
+	if len(m.waiting) > 0 && m.flag.ClearedAt != 0 && now-m.waiting[len(m.waiting)-1].At > stale {
+		return true
+	}
 	if !m.fresh() {
 		return false
 	}

@@ -18,10 +18,11 @@ import (
 // do. It names no card, no person and no room.
 type writer struct {
 	language
-	estate string                  // its name
-	url    string                  // of the page; "" for none
-	loc    *time.Location          //
-	piles  map[string]session.Pile // of the registry
+	estate   string                  // its name
+	url      string                  // of the page; "" for none
+	escalate time.Duration           // after which it is told what nobody acknowledged; 0: at once
+	loc      *time.Location          //
+	piles    map[string]session.Pile // of the registry
 }
 
 // listed is how many flags a message tells one by one.
@@ -194,10 +195,13 @@ func (w *writer) one(kind string, f *ledger.Flag, now devices.Millis) string {
 			lines = append(lines, w.pick(zh+"：", en+": ")+text)
 		}
 	}
-	switch kind {
-	case channel.Cleared:
+	switch {
+	case kind == channel.Raised && w.escalate > 0 && f.ClearedAt == 0:
+		lines = append(lines, fmt.Sprintf(w.pick("%s内无人确认，因此转到这里。请到现场处理，并在网页上点“我来处理”。",
+			"Nobody acknowledged this within %s, and so it comes here. Please see to it, and say so on the page."), w.span(devices.Millis(w.escalate.Milliseconds()))))
+	case kind == channel.Cleared:
 		lines = append(lines, w.pick("触发提醒的情况已结束。如果还没有人了解过，仍请上门看一看。", "What raised this is over. If nobody has looked into it yet, a visit is still worth while."))
-	case channel.Repeated:
+	case kind == channel.Repeated:
 		lines = append(lines, fmt.Sprintf(w.pick("已过%s，仍无人确认。请到现场处理，并在网页上点“我来处理”。",
 			"Nobody has acknowledged this for %s. Please see to it, and say so on the page."), w.span(now-since(f))))
 	}

@@ -120,6 +120,9 @@ func TestEveryMessageIsInWordsThatPeopleCanActOn(t *testing.T) {
 			}
 			checkWords(t, name+"."+lang, m)
 		}
+		night := *w
+		night.escalate = 5 * time.Minute
+		golden(t, "raised-escalated."+lang, night.message(one("raised/critical", sample(kettle)), minutes(5)))
 		golden(t, "test."+lang, w.test("test-1", afternoon.Time()))
 	}
 }

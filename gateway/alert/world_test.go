@@ -82,6 +82,13 @@ func (p *phone) told() (lines []string) {
 	return lines
 }
 
+// attempts is how often it was tried.
+func (p *phone) attempts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all)
+}
+
 // nth is what came n-th, from 0.
 func (p *phone) nth(n int) received {
 	p.mu.Lock()
@@ -125,6 +132,13 @@ func (w *world) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(p)
+}
+
+// said is the log.
+func (w *world) said() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.String()
 }
 
 // bubble runs a test on a clock of its own, at 15:04 of the estate.
