@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pilewatch/devices"
@@ -19,6 +20,7 @@ import (
 // Ledger is what a dispatcher asks of the ledger.
 type Ledger interface {
 	Head() ledger.Seq
+	Cursor(ctx context.Context, name string) (ledger.Seq, error)
 	Flags(ctx context.Context, f ledger.Filter) (items []ledger.Flag, next string, err error)
 	EachSession(ctx context.Context, f ledger.Filter, do func(*session.Session) error) error
 	Announce(ctx context.Context, ds ...ledger.Delivery) error
@@ -45,6 +47,9 @@ type courier struct {
 	log    *slog.Logger
 	count  func(channel string, o Outcome)
 	wake   chan struct{}
+	next   atomic.Int64 // entry of the journal that was not seen yet
+	past   ledger.Seq   // the journal's end at the start
+	begun  devices.Millis
 
 	// run's own.
 	outage *feed.Outage
@@ -71,14 +76,22 @@ func (c *courier) Consume(ctx context.Context, b ledger.Block) error {
 			ds = append(ds, c.stepOf(e))
 		}
 	}
-	if len(ds) == 0 {
-		return nil
+	if len(ds) > 0 {
+		if err := c.ledger.Announce(ctx, ds...); err != nil {
+			return err
+		}
+		c.nudge()
 	}
-	if err := c.ledger.Announce(ctx, ds...); err != nil {
-		return err
-	}
-	c.nudge()
+	c.next.Store(int64(b.Next()))
 	return nil
+}
+
+// catchUp bounds how long a channel waits for its own past, so as to tell it in one.
+const catchUp = devices.Millis(60_000)
+
+// catchingUp reports whether the journal of before the start is still being read.
+func (c *courier) catchingUp(now devices.Millis) bool {
+	return ledger.Seq(c.next.Load()) < c.past && now < c.begun+catchUp
 }
 
 // nudge lets run look again.
@@ -114,7 +127,13 @@ func (c *courier) begin(ctx context.Context) error {
 		last, _ := c.digestAt(now)
 		ds = append(ds, ledger.Delivery{Channel: c.channel, Step: c.digestStep(last), At: now, State: ledger.DeliveryDropped, DoneAt: now})
 	}
-	return c.ledger.BeginChannel(ctx, c.Name(), head, ds...)
+	if err := c.ledger.BeginChannel(ctx, c.Name(), head, ds...); err != nil {
+		return err
+	}
+	at, err := c.ledger.Cursor(ctx, c.Name())
+	c.next.Store(int64(at))
+	c.past, c.begun = head, now
+	return err
 }
 
 func deliveriesOf(ns []ledger.Notice) []ledger.Delivery {
@@ -181,6 +200,9 @@ func (c *courier) rest(ctx context.Context, until devices.Millis) {
 // round sends one message, if one is due, and says when to look again.
 func (c *courier) round(ctx context.Context) (next devices.Millis, err error) {
 	now := c.now()
+	if c.catchingUp(now) {
+		return now + gather, nil
+	}
 	nextDigest, err := c.askDigest(ctx, now)
 	if err != nil {
 		return 0, err
