@@ -36,8 +36,8 @@ type pileTrouble struct {
 // lookBack is how long a flag that was cleared in a period may have stood.
 const lookBack = 60 * 24 * time.Hour
 
-// summarize reads what a digest tells. Flags that the channel does not want, and
-// charges in buildings that it is not about, are left out.
+// summarize reads what a digest tells: of all severities, of the rules and
+// buildings that the channel is about.
 func (c *courier) summarize(ctx context.Context, from, to time.Time) (s summary, err error) {
 	s.from, s.to = from, to
 	begin, end := devices.MillisOf(from), devices.MillisOf(to)
@@ -50,9 +50,7 @@ func (c *courier) summarize(ctx context.Context, from, to time.Time) (s summary,
 		return s, err
 	}
 	p := c.policy
-	if p.escalateAfter > 0 {
-		p.least = rank(ledger.Warning) // what is not worth waking somebody is worth reading
-	}
+	p.least = 0 // what is not worth a message of its own is worth a line here
 	troubles := map[string]*pileTrouble{}
 	for _, f := range append(all, old...) {
 		if p.wants(&f) && f.Status != ledger.StatusFalseAlarm {

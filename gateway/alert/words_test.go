@@ -180,7 +180,7 @@ func TestDigestsTellThePeriodInWords(t *testing.T) {
 	}
 	for lang, w := range writers() {
 		for _, period := range []string{"daily", "weekly"} {
-			c := &courier{policy: policyOf(config.Channel{MinSeverity: ledger.Info, Digest: period}, &phone{}, shanghai), ledger: l, words: w}
+			c := &courier{policy: policyOf(config.Channel{MinSeverity: ledger.Critical, Digest: period}, &phone{}, shanghai), ledger: l, words: w}
 			d := &draft{id: "1", notices: []ledger.Notice{{Delivery: ledger.Delivery{Step: c.digestStep(due), At: devices.MillisOf(due)}}}}
 			m, err := c.compose(t.Context(), d)
 			if err != nil {

@@ -145,7 +145,7 @@ func (w *world) said() string {
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Date(2026, 11, 26, 15, 4, 0, 0, shanghai).Sub(time.Now()))
+		time.Sleep(time.Until(time.Date(2026, 11, 26, 15, 4, 0, 0, shanghai)))
 		w := &world{t: t, dir: dir, log: &strings.Builder{}, counts: map[string]int{}}
 		w.open()
 		defer w.close()
