@@ -160,7 +160,7 @@ func (g *guard) open(c config.Channel, o Options) error {
 			return err
 		}
 	}
-	p := &poster{now: o.Now, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}}
+	p := &poster{now: o.Now, hidden: &g.hidden, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}}
 	switch c.Type {
 	case "wecom":
 		g.sender, g.paces = newWeCom(c, address, p), []*pace{newPace(20, time.Minute)}
