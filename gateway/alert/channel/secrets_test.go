@@ -120,6 +120,9 @@ func TestNoSecretIsInAnyErrorOrAnswer(t *testing.T) {
 func checkMailSecrets(t *testing.T, check func(string, ...any)) {
 	for _, how := range []string{"plain", "starttls", "smtps"} {
 		for _, scheme := range []string{"smtp", "smtps"} {
+			if how == "smtps" && scheme == "smtp" {
+				continue // each waits for the other to begin
+			}
 			for _, password := range []string{"hunter2-mail", "h%2Fnter2"} {
 				for _, roots := range []*x509.CertPool{nil, x509.NewCertPool()} {
 					m := serveMail(t, how)
