@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/mail"
+	"slices"
 	"time"
 )
 
@@ -100,12 +101,36 @@ func readChannel(n node) Channel {
 	return ch
 }
 
-// check holds what each type needs.
+// notFor says which types a key is not for, and why.
+var notFor = []struct {
+	key   string
+	types []string
+	why   string
+}{
+	{"to", []string{"wecom", "dingtalk", "feishu", "webhook", "alertmanager", "shoutrrr"}, "only email channels have addresses"},
+	{"smtp", []string{"wecom", "dingtalk", "feishu", "webhook", "alertmanager", "shoutrrr"}, "only email channels have a mail server"},
+	{"url", []string{"email"}, "the mail server goes under smtp"},
+	{"secret", []string{"wecom"}, "a WeCom robot signs nothing: its secret is the key in url"},
+	{"secret", []string{"alertmanager"}, "user and password go into url, https://user:password@host"},
+	{"secret", []string{"email"}, "user and password go into smtp, smtp://user:password@host"},
+	{"secret", []string{"shoutrrr"}, "the service's secrets go into url"},
+	{"template", []string{"alertmanager"}, "Alertmanager's own templates make the words"},
+	{"digest", []string{"alertmanager"}, "Alertmanager takes flags, not digests"},
+}
+
+// check holds what each type needs, and has no use for.
 func (ch *Channel) check(n node, given map[string]bool) {
+	for _, not := range notFor {
+		for _, key := range []string{not.key, not.key + "_file"} {
+			if given[key] && slices.Contains(not.types, ch.Type) {
+				n.below(key).bad("%s: take it out", not.why)
+			}
+		}
+	}
 	switch {
 	case ch.Type == "": // reported
 	case ch.Type == "email":
-		if !given["to"] {
+		if len(ch.To) == 0 {
 			n.bad("no to: expected mail addresses")
 		}
 		if !given["smtp"] && !ch.SMTP.Given() {

@@ -18,6 +18,8 @@ const (
 	keepFor   = 15 * time.Minute
 )
 
+const alertsPath = "/api/v2/alerts"
+
 // alertmanager shows flags as alerts of the API v2. The labels are what makes an
 // alert the same: a flag has the same from start to end, but for its severity. A
 // flag that rises ends the alert of its lower severity and starts one of the

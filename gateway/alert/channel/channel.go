@@ -2,6 +2,17 @@
 // WeCom, DingTalk and Feishu, e-mail, webhooks, Alertmanager, and what the
 // library shoutrrr has a URL for. A file each.
 //
+// Webhooks get JSON: the public interface's flag (the first, where a message is
+// about several) with delivery_id and kind; beside it title, text, link, at and
+// estate as people read them, and flags, all of them. A digest or a test is about
+// none: it has severity and message, and flags is empty. X-Pilewatch-Delivery is
+// the delivery id, and with a secret X-Pilewatch-Signature is "sha256=" and the
+// HMAC-SHA256, in hex, of X-Pilewatch-Timestamp (Unix seconds), a dot, and the
+// body. A template of one's own (text/template) sees the fields of [Message] and
+// .Estate, and has the functions json (any value), time (of .RaisedAt) and flag
+// (as the interface has it); it makes the body of a webhook, and the text of other
+// channels.
+//
 // A message is taken when Send returns without an error; otherwise the error
 // says when to try again: see [Sender]. Nothing that a channel answers, and no
 // error, has a secret in it.
@@ -11,6 +22,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -160,7 +172,7 @@ func (g *guard) open(c config.Channel, o Options) error {
 			return err
 		}
 	}
-	p := &poster{now: o.Now, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}}
+	p := &poster{now: o.Now, hidden: &g.hidden, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}}
 	switch c.Type {
 	case "wecom":
 		g.sender, g.paces = newWeCom(c, address, p), []*pace{newPace(20, time.Minute)}
@@ -171,12 +183,15 @@ func (g *guard) open(c config.Channel, o Options) error {
 	case "webhook":
 		g.sender, g.text = newWebhook(address, secret, p, o, g, tried), nil
 	case "alertmanager":
-		g.sender = &alertmanager{poster: p, url: strings.TrimRight(address, "/") + "/api/v2/alerts",
+		g.sender = &alertmanager{poster: p, url: strings.TrimSuffix(strings.TrimRight(address, "/"), alertsPath) + alertsPath,
 			english: c.Language == "en", estate: o.EstateID, link: o.Link}
 	case "email":
 		server, err := config.ParseSMTP(smtp)
 		if err != nil {
 			return fmt.Errorf("smtp: %w", err)
+		}
+		if len(c.To) == 0 {
+			return errors.New("to: no addresses: give one")
 		}
 		g.hidden.add(shortestSecret, server.Password)
 		g.sender, g.timeout = newMailer(c, server, o.RootCAs, o.Estate, o.Now), mailTimeout

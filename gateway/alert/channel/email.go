@@ -57,16 +57,16 @@ func (s *mailer) Send(ctx context.Context, m Message) (string, error) {
 		s.id, s.taken = m.DeliveryID, map[string]bool{}
 	}
 	var mails []*mail.Msg
-	var wanted []string
-	for _, to := range s.to {
+	var wanted []int // which address each is for
+	for i, to := range s.to {
 		if s.taken[to] {
 			continue
 		}
 		msg, err := s.compose(m, to)
 		if err != nil {
-			return "", slowly(fmt.Errorf("%s: %w", to, err))
+			return "", slowly(fmt.Errorf("address %d under to: %w", i+1, err))
 		}
-		mails, wanted = append(mails, msg), append(wanted, to)
+		mails, wanted = append(mails, msg), append(wanted, i)
 	}
 	if err := s.deliver(ctx, mails); err != nil {
 		return "", err
@@ -74,20 +74,31 @@ func (s *mailer) Send(ctx context.Context, m Message) (string, error) {
 	var said string
 	var refused, later []error
 	for i, msg := range mails {
-		switch err := msg.SendError(); {
-		case err == nil && msg.IsDelivered():
-			s.taken[wanted[i]], said = true, msg.ServerResponse()
-		case err == nil:
-			later = append(later, errors.New("not sent"))
-		case msg.SendErrorIsTemp():
-			later = append(later, smtpRefused(err))
-		default:
-			refused = append(refused, smtpRefused(err))
+		if msg.IsDelivered() {
+			s.taken[s.to[wanted[i]]], said = true, msg.ServerResponse()
+			continue
 		}
+		err := fmt.Errorf("address %d under to: %w", wanted[i]+1, smtpRefused(msg.SendError()))
+		if final(err) {
+			refused = append(refused, err)
+		} else {
+			later = append(later, err)
+		}
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
 	}
 	return s.outcome(said, refused, later)
 }
 
+// final reports whether only a person, or nothing, can change an error.
+func final(err error) bool {
+	_, slow := errors.AsType[*RetryError](err)
+	_, never := errors.AsType[*PermanentError](err)
+	return slow || never
+}
+
+// outcome weighs what became of the mails.
 func (s *mailer) outcome(said string, refused, later []error) (string, error) {
 	if len(later) > 0 {
 		return "", later[0]
@@ -100,24 +111,26 @@ func (s *mailer) outcome(said string, refused, later []error) (string, error) {
 		answer += ": " + said
 	}
 	if len(refused) > 0 {
-		answer += "; refused: " + refused[0].Error()
+		answer += "; " + refused[0].Error()
 	}
 	return answer, nil
 }
 
-// deliver holds one conversation. An error says that it failed as a whole; what
-// became of each mail is in the mails.
+// deliver holds one conversation. An error says that there was none; what became
+// of each mail is in the mails.
 func (s *mailer) deliver(ctx context.Context, mails []*mail.Msg) error {
 	policy := mail.TLSOpportunistic
+	line := &lineTo{ctx: ctx}
+	defer line.let()
 	options := []mail.Option{
-		mail.WithPort(s.server.Port), mail.WithTimeout(mailTimeout), mail.WithTLSConfig(s.tls), mail.WithDialContextFunc(s.dial),
+		mail.WithPort(s.server.Port), mail.WithTimeout(mailTimeout), mail.WithTLSConfig(s.tls), mail.WithDialContextFunc(line.dial),
 	}
 	if s.server.Password != "" {
 		policy = mail.TLSMandatory
 		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.server.User), mail.WithPassword(s.server.Password))
 	}
 	if s.server.TLS {
-		policy = mail.NoTLS // it has TLS already
+		policy, line.tls = mail.NoTLS, s.tls // it has TLS already
 		options = append(options, mail.WithSSL())
 		if s.server.Password != "" {
 			options = append(options, mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthCramMD5, mail.SMTPAuthPlain, mail.SMTPAuthLogin))
@@ -131,38 +144,49 @@ func (s *mailer) deliver(ctx context.Context, mails []*mail.Msg) error {
 	if err != nil {
 		return s.noConversation(ctx, err)
 	}
-	err = client.SendWithSMTPClient(conversation, mails...)
-	_ = client.CloseWithSMTPClient(conversation) // what was taken is taken
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if failed, ok := errors.AsType[*mail.SendError](err); ok && failed.ErrorCode() == 0 {
-		return unreached(err)
-	}
+	_ = client.SendWithSMTPClient(conversation, mails...) // each mail has its own error
+	_ = client.CloseWithSMTPClient(conversation)          // what was taken is taken
 	return nil
 }
 
-// dial gives a connection that ends with ctx: go-mail minds it only until there
-// is one.
-func (s *mailer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// lineTo is a connection that ends with ctx: go-mail minds its context only until
+// there is one.
+type lineTo struct {
+	ctx  context.Context
+	tls  *tls.Config // from the first byte; nil: none
+	stop func() bool
+}
+
+func (l *lineTo) dial(_ context.Context, network, address string) (net.Conn, error) {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, network, address)
+	conn, err := dialer.DialContext(l.ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if s.server.TLS {
-		over := tls.Client(conn, s.tls)
-		if err := over.HandshakeContext(ctx); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		return over, nil
+	l.stop = context.AfterFunc(l.ctx, func() { _ = conn.Close() }) // whoever waits on it gets an error
+	if l.tls == nil {
+		return conn, nil
 	}
-	return conn, nil
+	over := tls.Client(conn, l.tls)
+	if err := over.HandshakeContext(l.ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return over, nil
+}
+
+// let lets go of ctx.
+func (l *lineTo) let() {
+	if l.stop != nil {
+		l.stop()
+	}
 }
 
 // noConversation is why a conversation did not begin.
 func (s *mailer) noConversation(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !s.server.TLS {
+		return errors.New("the mail server says nothing: where its port is for TLS from the first byte (465), write smtps://")
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -182,19 +206,22 @@ func (s *mailer) noConversation(ctx context.Context, err error) error {
 	return unreached(err)
 }
 
-// smtpRefused is an answer to one mail. What the server finds wrong with the
+// smtpRefused is what became of one mail. What the server finds wrong with the
 // content it will never take; an address or a sender is mended by a person.
 func smtpRefused(err error) error {
 	e, ok := errors.AsType[*mail.SendError](err)
 	if !ok {
-		return unreached(err)
+		return errors.New("not sent: the conversation ended before")
 	}
-	said := fmt.Errorf("the mail server refused: %w", err)
+	text, _, _ := strings.Cut(err.Error(), ", affected ") // addresses are people's
+	said := errors.New("the mail server refused: " + text)
 	switch code := e.ErrorCode(); {
+	case code == 0:
+		return errors.New("the conversation ended: " + text)
 	case code/100 == 4:
 		return said
 	case e.Reason == mail.ErrSMTPRcptTo:
-		return slowly(fmt.Errorf("%w; check the addresses under to", said))
+		return slowly(fmt.Errorf("%w; check the address", said))
 	case e.Reason == mail.ErrSMTPMailFrom:
 		return slowly(fmt.Errorf("%w; it may want another sender: put ?from=address behind smtp", said))
 	case code == 552 || code == 554:

@@ -41,7 +41,7 @@ func (g *guard) Send(ctx context.Context, m Message) (string, error) {
 		answer, err = g.sender.Send(ctx, m)
 		return err
 	})
-	return g.hidden.hide(answer), err
+	return g.hidden.hide(answer, maxLine), err
 }
 
 // within runs f with the channel's time limit.

@@ -28,6 +28,7 @@ func never(err error) error { return &PermanentError{Err: err} }
 type poster struct {
 	client *http.Client
 	now    func() time.Time
+	hidden *secrets // hidden before a text is shortened: half a secret is one
 }
 
 // reply is what a server said.
@@ -70,7 +71,7 @@ func (p *poster) taken(r reply) error {
 		return nil
 	}
 	said := fmt.Sprintf("HTTP %d %s", r.status, http.StatusText(r.status))
-	if body := oneLine(string(r.body), maxLine/2); body != "" {
+	if body := p.hidden.hide(string(r.body), maxLine/2); body != "" {
 		said += ": " + body
 	}
 	err := errors.New(said)

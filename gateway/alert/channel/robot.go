@@ -33,6 +33,7 @@ func (r *robot) Send(ctx context.Context, m Message) (string, error) {
 		return "", err
 	}
 	code, said, ok := robotCode(reply.body)
+	said = r.hidden.hide(said, maxLine/2)
 	switch {
 	case reply.status == http.StatusTooManyRequests, !ok && reply.status != http.StatusOK:
 		return "", r.taken(reply)
@@ -93,7 +94,7 @@ func robotCode(body []byte) (code int, said string, ok bool) {
 	}{{a.ErrCode, a.ErrMsg}, {a.Code, a.Msg}, {a.StatusCode, a.StatusMessage}} {
 		if c.code != nil {
 			said, _, _ = strings.Cut(c.said, ", hint:") // WeCom tells our address behind it
-			return *c.code, oneLine(said, maxLine/2), true
+			return *c.code, said, true
 		}
 	}
 	return 0, "", false

@@ -60,12 +60,12 @@ func (s *secrets) addURL(raw string) {
 // maxLine is the longest answer or error in bytes.
 const maxLine = 400
 
-// hide gives a text as one line with *** for each secret.
-func (s secrets) hide(text string) string {
+// hide gives a text as one line of at most limit bytes with *** for each secret.
+func (s secrets) hide(text string, limit int) string {
 	for _, secret := range s {
 		text = strings.ReplaceAll(text, secret, "***")
 	}
-	return oneLine(text, maxLine)
+	return oneLine(text, limit)
 }
 
 // hideIn gives an error of the same kind that says the same without secrets; what
@@ -74,7 +74,7 @@ func (s secrets) hideIn(err error) error {
 	if err == nil {
 		return nil
 	}
-	said := errors.New(s.hide(err.Error()))
+	said := errors.New(s.hide(err.Error(), maxLine))
 	if retry, ok := errors.AsType[*RetryError](err); ok {
 		return &RetryError{After: retry.After, Err: said}
 	}

@@ -40,19 +40,22 @@ func oneLine(s string, limit int) string {
 // plainMark replaces what the robots take for markup, links and mentions by wide
 // twins that look the same: their dialects have no way to escape. What begins a
 // list is harmless.
-var plainMark = strings.NewReplacer("<", "＜", "](", "］(", "*", "＊", "`", "｀", "@", "＠", "\r\n", "\n", "\r", "\n")
+var plainMark = strings.NewReplacer("<", "＜", "](", "］(", "*", "＊", "`", "｀", "@", "＠")
+
+var newLines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // plainStart is for what is markup only at the beginning of a line.
 var plainStart = map[byte]string{'#': "＃", '>': "＞"}
 
 // plain is a text that a robot shows as it is.
 func plain(s string) string {
-	lines := strings.Split(strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		if r != '\n' && unicode.IsControl(r) || r == utf8.RuneError {
 			return -1
 		}
 		return r
-	}, plainMark.Replace(s)), "\n")
+	}, newLines.Replace(s))
+	lines := strings.Split(plainMark.Replace(s), "\n")
 	for i, line := range lines {
 		if begin := strings.TrimLeft(line, " "); begin != "" && plainStart[begin[0]] != "" {
 			lines[i] = plainStart[begin[0]] + begin[1:]

@@ -23,11 +23,7 @@ const (
 	HeaderSignature = "X-Pilewatch-Signature" // sha256=<hex HMAC-SHA256 of "<timestamp>.<body>"> with the channel's secret
 )
 
-// webhook posts JSON: the fields of the first flag that the message is about,
-// with delivery_id and kind, and beside them title, text, link, at and estate as
-// people read them, and `flags`, an array of all flags. Who expects one flag thus
-// finds the first, or the only one. A message about no flag (digest, test) has
-// severity and message, and an empty array.
+// webhook posts what the package comment says.
 type webhook struct {
 	*poster
 	url, secret string
