@@ -173,18 +173,27 @@ func (w *writer) pileName(pile, building string) string {
 	if building != "" {
 		parts = append(parts, w.building(building))
 	}
-	if p.Location != "" {
-		parts = append(parts, p.Location)
+	if place := strings.TrimSpace(strings.TrimPrefix(p.Location, chineseBuilding(building))); place != "" {
+		parts = append(parts, place) // registries like to say 3号楼北侧
 	}
 	parts = append(parts, w.pick(pile+"桩", "pile "+pile))
 	return strings.Join(parts, w.pick(" ", ", "))
 }
 
 func (w *writer) building(b string) string {
+	zh := chineseBuilding(b)
+	if zh == b {
+		return b
+	}
+	return w.pick(zh, "Building "+b)
+}
+
+// chineseBuilding is 3号楼 for 3, and any other name as it is.
+func chineseBuilding(b string) string {
 	if _, err := strconv.Atoi(b); err != nil {
 		return b
 	}
-	return w.pick(b+"号楼", "Building "+b)
+	return b + "号楼"
 }
 
 // one tells all of one flag.

@@ -86,7 +86,7 @@ func silentBike(f *ledger.Flag) {
 }
 
 func writers() map[string]*writer {
-	piles := map[string]session.Pile{"P03": {Building: "3", Location: "北侧"}, "P01": {Building: "1", Location: "东门车棚"}}
+	piles := map[string]session.Pile{"P03": {Building: "3", Location: "3号楼北侧"}, "P01": {Building: "1", Location: "东门车棚"}}
 	zh := &writer{estate: "复兴小区", url: "http://pilewatch.local:8080", loc: shanghai, piles: piles}
 	en := *zh
 	en.language, en.estate = english, "Fuxing"
