@@ -140,7 +140,15 @@ func TestAKillBetweenRaisingAndDeliveringLosesNoAlert(t *testing.T) {
 			}
 		}
 	}
-	g.stop()
+	h.answer(0)
+	publishAll(t, broker, []portReport{smoke("P99", 1)})
+	await(t, "an attempt that hangs", func() error {
+		if len(h.about(&h.all, "P99")) == 0 {
+			return errors.New("none yet")
+		}
+		return nil
+	})
+	g.stop() // within 10 s
 	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
 		t.Error(out)
 	}

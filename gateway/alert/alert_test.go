@@ -215,6 +215,21 @@ func TestWhatWasOverBeforeItEscalatedIsNotTold(t *testing.T) {
 	})
 }
 
+func TestWhatIsToldAgainIsToldTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		p := &phone{}
+		w.start(channelOf("office", p))
+		for n := range 8 {
+			w.say(newFlag(fmt.Sprint("f", n), at(fmt.Sprint("P", n), 1), critical))
+			wait(7 * time.Minute)
+		}
+		wait(24 * time.Hour)
+		if n := len(p.told()); n > 45 { // alone they would be told 200 times
+			t.Errorf("%d messages in a day about 8 flags: %q", n, p.told())
+		}
+	})
+}
+
 func TestRepetitionEndsAfterADay(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		p := &phone{}

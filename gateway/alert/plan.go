@@ -141,8 +141,8 @@ func plan(p *policy, ns []ledger.Notice, recent []devices.Millis, now devices.Mi
 			switch at := p.readyAt(m, ns, recent, now); {
 			case at > now:
 				d.next = sooner(d.next, at)
-				if at <= now+gather {
-					soon = append(soon, m)
+				if at <= now+gather || len(m.waiting) == 0 && m.last+firstRepeat <= now {
+					soon = append(soon, m) // what is told again is told together
 				}
 			case at > 0:
 				ready = append(ready, m)
@@ -347,10 +347,13 @@ func (p *policy) waitingOf(ms []*matter, now devices.Millis) (ns []ledger.Notice
 	return ns
 }
 
-// groupOf says which steps are one message: of a pile, or piles that fell silent.
+// groupOf says which steps are one message: of a pile, of piles that fell silent,
+// or all that is told again.
 func groupOf(n *ledger.Notice) string {
 	kind, _ := kindOf(n.Step)
 	switch {
+	case kind == channel.Repeated:
+		return kind
 	case n.Flag.Rule == ruleOffline:
 		return kind + " offline"
 	case n.Flag.Pile == "":
