@@ -106,7 +106,7 @@ type Options struct {
 // the channel shows a state. Secrets are read now. The error names the key to
 // mend, and no secret.
 func New(c config.Channel, o Options) (Sender, error) {
-	g := &guard{name: c.Name, timeout: httpTimeout}
+	g := &guard{timeout: httpTimeout}
 	o.fill()
 	err := g.open(c, o)
 	if err != nil {

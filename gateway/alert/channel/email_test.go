@@ -27,6 +27,7 @@ type mailServer struct {
 	mails  []received
 	rcpt   map[string]*smtp.SMTPError // addresses that it refuses
 	data   *smtp.SMTPError            // what it says of every content
+	hangUp int                        // it closes the connection at this mail, from 1
 	silent chan struct{}              // closed: it never answers
 }
 
@@ -71,6 +72,9 @@ func (s *mailSession) Data(r io.Reader) error {
 	defer s.server.mu.Unlock()
 	if s.server.data != nil {
 		return s.server.data
+	}
+	if s.server.hangUp == len(s.server.mails)+1 {
+		return s.conn.Close()
 	}
 	s.got.mail = string(b)
 	_, s.got.tls = s.conn.TLSConnectionState()
@@ -219,6 +223,25 @@ func TestOneAddressDelaysNoOther(t *testing.T) {
 	}
 	if len(m.mails) != 2 || m.mails[0].to != "wuye@example.org" || m.mails[1].to != "full@example.org" {
 		t.Errorf("%+v", m.mails)
+	}
+}
+
+func TestMailGoesOnWhereAConnectionBroke(t *testing.T) {
+	m := serveMail(t, "starttls")
+	m.hangUp = 2
+	s := mailbox(t, m, "smtp://"+asPile, "a@example.org", "b@example.org", "c@example.org")
+	_, err := s.Send(t.Context(), message(Raised, "zh-CN"))
+	wants(t, err, "again", "address 2 under to: the conversation ended")
+	m.hangUp = 0
+	if answer, err := s.Send(t.Context(), message(Raised, "zh-CN")); err != nil || !strings.HasPrefix(answer, "taken for 3 of 3") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	var to []string
+	for _, got := range m.mails {
+		to = append(to, got.to)
+	}
+	if strings.Join(to, " ") != "a@example.org b@example.org c@example.org" {
+		t.Errorf("mails went to %v", to)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 // and hides secrets in what comes back.
 type guard struct {
 	sender  Sender
-	name    string
 	paces   []*pace
 	timeout time.Duration
 	hidden  secrets

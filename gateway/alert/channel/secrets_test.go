@@ -94,6 +94,12 @@ func TestNoSecretIsInAnyErrorOrAnswer(t *testing.T) {
 		}
 	}
 	checkMailSecrets(t, check)
+	for _, said := range []string{ // the library's own addresses, made of the parts of ours
+		`sending: Post "https://api.telegram.org/bot1:hunter2/sendMessage": dial tcp: lookup api.telegram.org`,
+		`failed: https://hooks.slack.com/services/T0/B0/hunter2: 404`,
+	} {
+		check(said, refusedByService(errors.New(said)))
+	}
 	for _, line := range []string{
 		"{type: wecom, url_file: '" + file(t, "f", "ftp://hunter2") + "'}",
 		"{type: wecom, url_file: '" + file(t, "f", "http://hunter2\x7f") + "'}",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"regexp"
 	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
@@ -34,7 +35,7 @@ func newLongTail(c config.Channel, url string) (*longTail, error) {
 	}
 	service, err := r.Locate(url)
 	if err != nil {
-		return nil, fmt.Errorf("url: %w; see https://shoutrrr.nickfedor.com/services/overview", err)
+		return nil, fmt.Errorf("url: %s; see https://shoutrrr.nickfedor.com/services/overview", withoutURLs(err))
 	}
 	return &longTail{service: service, words: wordsIn(c.Language), busy: make(chan struct{}, 1)}, nil
 }
@@ -80,5 +81,11 @@ func refusedByService(err error) error {
 	if !errors.Is(plain, err) { // the network
 		return plain
 	}
-	return fmt.Errorf("the service refused: %w", err)
+	return errors.New("the service refused: " + withoutURLs(err))
 }
+
+var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
+
+// withoutURLs is an error's text without addresses: the library builds its own out
+// of the secrets in ours.
+func withoutURLs(err error) string { return urls.ReplaceAllString(err.Error(), "***") }
