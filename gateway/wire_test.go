@@ -237,18 +237,23 @@ func sinkOfNothing(b testing.TB) string {
 	return s.URL
 }
 
+// scrapeEvery is how often the gateway is asked how far it is: an answer takes it
+// milliseconds, with a series for each port, and Prometheus asks every 15 s.
+const scrapeEvery = 250 * time.Millisecond
+
 // deliver waits until the gateway has committed and delivered a wireLoad, and gives
 // when it had committed it.
 func (g *gateway) deliver(b testing.TB, readings int) (committed time.Time) {
 	b.Helper()
-	await(b, "the commit", func() error {
+	deadline := time.Now().Add(2 * time.Minute)
+	awaitEvery(b, scrapeEvery, deadline, "the commit", func() error {
 		if n := metric(b, g, "pilewatch_readings_committed_total", ""); int(n) < readings {
 			return fmt.Errorf("%.0f of %d readings", n, readings)
 		}
 		return nil
 	})
 	committed = time.Now()
-	await(b, "InfluxDB and the rules", func() error {
+	awaitEvery(b, scrapeEvery, deadline, "InfluxDB and the rules", func() error {
 		if n := metric(b, g, "pilewatch_sink_backlog_readings", ""); n > 0 {
 			return fmt.Errorf("%.0f wait", n)
 		}

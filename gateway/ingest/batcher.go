@@ -17,7 +17,7 @@ type Journal interface {
 	Seen(ctx context.Context, k ledger.Key) (bool, error)
 	SessionOfOrder(ctx context.Context, pile string, port uint8, order string) (session.Session, error)
 	Session(ctx context.Context, id string) (session.Session, error)
-	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, []byte, error)
+	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, ledger.Packed, error)
 	Read(ctx context.Context, from ledger.Seq, limit int) (ledger.Block, error)
 }
 
@@ -38,7 +38,7 @@ type Batcher struct {
 	cur      *Batch
 	previous *Batch // may be in flight: not yet in the journal
 	since    int    // entries since the last checkpoint
-	blob     int    // bytes of the last checkpoint
+	saved    int    // bytes of the last checkpoint
 	minute   devices.Millis
 }
 
@@ -64,12 +64,12 @@ func Restore(ctx context.Context, journal Journal, settings session.Settings) (*
 	if err != nil {
 		return nil, 0, err
 	}
-	from, blob, err := journal.LoadCheckpoint(ctx, ledger.SessionCheckpoint)
+	from, saved, err := journal.LoadCheckpoint(ctx, ledger.SessionCheckpoint)
 	if err != nil {
 		return nil, 0, err
 	}
-	if blob != nil {
-		if err := state.UnmarshalBinary(blob); err != nil {
+	if saved.Given() {
+		if err := saved.Into(state); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -115,7 +115,7 @@ func (b *Batcher) Pending() *Batch { return b.cur }
 func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 	out := b.cur
 	b.since += len(out.Entries)
-	if b.since >= ledger.CheckpointAfter(b.blob) || checkpoint && (b.since > 0) {
+	if b.since >= ledger.CheckpointAfter(b.saved) || checkpoint && (b.since > 0) {
 		if err := b.Checkpoint(out); err != nil {
 			return nil, err
 		}
@@ -129,12 +129,12 @@ func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 func (b *Batcher) Checkpoint(out *Batch) error {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	blob, err := b.state.MarshalBinary()
+	state, err := ledger.Pack(b.state)
 	if err != nil {
 		return err
 	}
-	out.Checkpoints = map[string]ledger.Checkpoint{ledger.SessionCheckpoint: {Blob: blob}}
-	b.since = 0
+	out.Checkpoints = map[string]ledger.Checkpoint{ledger.SessionCheckpoint: {State: state}}
+	b.since, b.saved = 0, state.Size()
 	return nil
 }
 

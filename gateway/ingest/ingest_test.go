@@ -308,8 +308,8 @@ func (f *fragile) SessionOfOrder(context.Context, string, uint8, string) (sessio
 func (f *fragile) Session(context.Context, string) (session.Session, error) {
 	return session.Session{}, ledger.ErrNotFound
 }
-func (f *fragile) LoadCheckpoint(context.Context, string) (ledger.Seq, []byte, error) {
-	return 1, nil, nil
+func (f *fragile) LoadCheckpoint(context.Context, string) (ledger.Seq, ledger.Packed, error) {
+	return 1, ledger.Packed{}, nil
 }
 func (f *fragile) Read(_ context.Context, from ledger.Seq, _ int) (ledger.Block, error) {
 	return ledger.Block{First: from}, nil

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -103,7 +105,7 @@ func TestCursorsAndCheckpointsMoveWithTheirCommit(t *testing.T) {
 	}
 	l.mustAppend(t, Batch{
 		Entries: estateEntries(1), Cursors: map[string]Seq{"safety": 11},
-		Checkpoints: map[string]Checkpoint{"session": {Blob: []byte("state")}, "safety": {Seq: 5, Blob: nil}},
+		Checkpoints: map[string]Checkpoint{"session": {State: pack(t, bytes.NewBufferString("state"))}, "safety": {Seq: 5}},
 	})
 	if err := l.Advance(t.Context(), "influxdb", 4); err != nil {
 		t.Fatal(err)
@@ -117,10 +119,11 @@ func TestCursorsAndCheckpointsMoveWithTheirCommit(t *testing.T) {
 			t.Errorf("cursor %s: %d, %v", name, c, err)
 		}
 	}
-	if seq, blob, err := l.LoadCheckpoint(t.Context(), "session"); err != nil || seq != 11 || string(blob) != "state" {
-		t.Errorf("checkpoint at %d: %q, %v", seq, blob, err)
+	var state bytes.Buffer
+	if seq, saved, err := l.LoadCheckpoint(t.Context(), "session"); err != nil || seq != 11 || saved.Into(&state) != nil || state.String() != "state" {
+		t.Errorf("checkpoint at %d: %q, %v", seq, state.String(), err)
 	}
-	if seq, _, err := l.LoadCheckpoint(t.Context(), "safety"); err != nil || seq != 5 {
+	if seq, saved, err := l.LoadCheckpoint(t.Context(), "safety"); err != nil || seq != 5 || saved.Given() {
 		t.Errorf("checkpoint at %d, %v", seq, err)
 	}
 }
@@ -373,11 +376,16 @@ func charge(t *testing.T, l *Ledger, state *session.State, day int, n int) {
 		}
 		put(Entry{Kind: KindReading, Received: at, Reading: r})
 	}
-	blob, err := state.MarshalBinary()
+	l.mustAppend(t, Batch{Entries: es, Checkpoints: map[string]Checkpoint{SessionCheckpoint: {State: pack(t, state)}}})
+}
+
+func pack(t *testing.T, state io.WriterTo) Packed {
+	t.Helper()
+	p, err := Pack(state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.mustAppend(t, Batch{Entries: es, Checkpoints: map[string]Checkpoint{SessionCheckpoint: {Blob: blob}}})
+	return p
 }
 
 func newState(t *testing.T) *session.State {

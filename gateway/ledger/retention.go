@@ -43,11 +43,11 @@ func (l *Ledger) Prune(ctx context.Context, readings, rejects devices.Millis, co
 	if err != nil || keep == 0 {
 		return false, err
 	}
-	blob, at, more, err := l.originAt(ctx, keep)
-	if err != nil || blob == nil {
+	origin, at, more, err := l.originAt(ctx, keep)
+	if err != nil || !origin.Given() {
 		return false, err
 	}
-	return more, l.dropBefore(ctx, at, blob)
+	return more, l.dropBefore(ctx, at, origin)
 }
 
 func (l *Ledger) exec(ctx context.Context, query string, args ...any) error {
@@ -85,29 +85,29 @@ func (l *Ledger) firstKept(ctx context.Context, readings devices.Millis, consume
 
 // originAt folds the state of the origin forward to a block, or as far as one
 // call goes.
-func (l *Ledger) originAt(ctx context.Context, keep Seq) (blob []byte, at Seq, more bool, err error) {
+func (l *Ledger) originAt(ctx context.Context, keep Seq) (origin Packed, at Seq, more bool, err error) {
 	state, at, err := l.origin(ctx)
 	if err != nil || at >= keep {
-		return nil, 0, false, err
+		return Packed{}, 0, false, err
 	}
 	for range pruneBlocks {
 		b, err := l.readRows(ctx, at, 1)
 		if err != nil {
-			return nil, 0, false, err
+			return Packed{}, 0, false, err
 		}
 		if b.First >= keep { // a hole came before it
 			at = keep
 			break
 		}
 		if err := b.Fold(state, func([]session.Change) {}); err != nil {
-			return nil, 0, false, err
+			return Packed{}, 0, false, err
 		}
 		if at = b.Next(); at >= keep {
 			break
 		}
 	}
-	blob, err = state.MarshalBinary()
-	return blob, at, at < keep, err
+	origin, err = Pack(state)
+	return origin, at, at < keep, err
 }
 
 // origin gives the fold's state before the first entry that is kept, and that
@@ -117,15 +117,15 @@ func (l *Ledger) origin(ctx context.Context) (*session.State, Seq, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	at, blob, err := l.loadCheckpoint(ctx, OriginCheckpoint)
-	if err == nil && blob != nil {
-		err = state.UnmarshalBinary(blob)
+	at, saved, err := l.loadCheckpoint(ctx, OriginCheckpoint)
+	if err == nil && saved.Given() {
+		err = saved.Into(state)
 	}
 	return state, at, err
 }
 
 // dropBefore takes the blocks before at, and sets the new origin, in one transaction.
-func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
+func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin Packed) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tx, err := l.write.BeginTx(ctx, nil)
@@ -133,7 +133,7 @@ func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
 		return fmt.Errorf("letting go of old readings: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it says so
-	err = l.putCheckpoint(ctx, tx, OriginCheckpoint, Checkpoint{Seq: at, Blob: origin})
+	err = l.putCheckpoint(ctx, tx, OriginCheckpoint, Checkpoint{Seq: at, State: origin})
 	for _, q := range []string{"DELETE FROM journal_hour WHERE seq < ?", "DELETE FROM journal WHERE seq < ?", "UPDATE hole SET block = x'' WHERE seq < ? AND block <> x''"} {
 		if err == nil {
 			_, err = tx.ExecContext(ctx, q, at)

@@ -1,6 +1,7 @@
 package safety
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -206,7 +207,11 @@ func TestACheckpointThatCannotBeReadIsPassedOver(t *testing.T) {
 	c := open(t, b)
 	b.deliver(t, c, 100)
 	told := b.told()
-	b.checkpoints[Name] = ledger.Checkpoint{Seq: c.next, Blob: []byte(`{"format":99}`)}
+	other, err := ledger.Pack(bytes.NewBufferString(`{"format":99}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.checkpoints[Name] = ledger.Checkpoint{Seq: c.next, State: other}
 	c = open(t, b)
 	if err := c.Tick(t.Context(), at("12h")); err != nil {
 		t.Fatal(err)

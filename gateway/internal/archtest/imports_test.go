@@ -30,7 +30,8 @@ var allowed = map[string][]string{
 
 	"gateway/tariff":   {"devices"},
 	"gateway/registry": {"devices"},
-	"gateway/session":  {"devices", "gateway/tariff"},
+	"gateway/lines":    {},
+	"gateway/session":  {"devices", "gateway/tariff", "gateway/lines"},
 	"gateway/ledger":   {"devices", "gateway/tariff", "gateway/session"},
 	"gateway/feed":     stored,
 
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 	"gateway/broker": {"devices", "gateway/ingest"},
 
 	"gateway/view":    stored,
-	"gateway/safety":  fed,
+	"gateway/safety":  slices.Concat(fed, []string{"gateway/lines"}),
 	"gateway/alert":   slices.Concat(fed, []string{"gateway/config", "gateway/view"}),
 	"gateway/billing": stored,
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
