@@ -296,6 +296,23 @@ func (x explainCmd) Run(e *env) error {
 	return app.Explain(e.ctx, cfg, e.options(), x.Session, x.Language, e.stdout)
 }
 
+type alertCmd struct {
+	Test alertTestCmd `cmd:"" help:"Send a marked test message over a channel, and print the channel's answer."`
+}
+
+type alertTestCmd struct {
+	Channel string `arg:"" help:"Name of the channel in the configuration."`
+}
+
+// Run sends the message.
+func (x alertTestCmd) Run(e *env) error {
+	cfg, err := e.load()
+	if err != nil {
+		return err
+	}
+	return app.TestAlert(e.ctx, cfg, x.Channel, e.stdout)
+}
+
 type checkCmd struct {
 	Ready bool `help:"Ask only whether the gateway that runs with this configuration is ready, as /readyz does; status 1 if not. For health checks."`
 }

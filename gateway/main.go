@@ -66,6 +66,7 @@ type commands struct {
 	Backup   backupCmd     `cmd:"" help:"Copy the ledger to a file, also while the gateway runs; --help says how to restore it."`
 	Repair   repairCmd     `cmd:"" help:"Set damaged journal blocks aside, after a copy, so that the gateway can go on without them."`
 	Check    checkCmd      `cmd:"" help:"Load configuration and registries, try broker and InfluxDB, and print what was found."`
+	Alert    alertCmd      `cmd:"" help:"Try the channels of alerts."`
 	User     userCmd       `cmd:"" help:"Manage who may see the page."`
 	Version  versionCmd    `cmd:"" help:"Print version, commit and Go version."`
 }

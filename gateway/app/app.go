@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/alert"
 	"pilewatch/gateway/broker"
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/feed"
@@ -64,6 +65,7 @@ type App struct {
 	settings session.Settings
 	batcher  *ingest.Batcher
 	safety   *safety.Consumer
+	alerts   *alert.Dispatcher
 	metrics  *meters
 
 	pipeline *ingest.Pipeline
@@ -156,6 +158,9 @@ func (a *App) Start(ctx context.Context) error {
 		a.metrics.committed(t)
 		a.metrics.name(t)
 	}, a.log)
+	if err := a.makeAlerts(); err != nil {
+		return err
+	}
 	if err := a.makeSource(); err != nil {
 		return err
 	}
@@ -270,6 +275,9 @@ func taken(err error, key string) error {
 // startConsumers starts who reads the journal.
 func (a *App) startConsumers(ctx context.Context) error {
 	consumers, err := a.consumers()
+	if err == nil {
+		err = a.alerts.Begin(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -284,6 +292,7 @@ func (a *App) startConsumers(ctx context.Context) error {
 		a.runners = append(a.runners, r)
 		wg.Go(func() { r.Run(reading) })
 	}
+	wg.Go(func() { a.alerts.Run(reading) })
 	wg.Go(func() { a.watchSilence(reading) })
 	wg.Go(func() { a.tidy(reading) })
 	wg.Go(func() { a.ledger.Scrub(reading) })

@@ -198,13 +198,3 @@ func (c *checker) page(cfg *config.Config, running bool) {
 	}
 	c.line("page", err, "http://%s, %d users", cfg.HTTP.Listen, users)
 }
-
-// alerts says what is configured and not delivered by this version.
-func (c *checker) alerts(cfg *config.Config) {
-	n := len(cfg.Alerts.Channels)
-	if n == 0 {
-		c.line("alerts", nil, "none configured")
-		return
-	}
-	c.line("alerts", nil, "%d channels, valid; not active yet: this version raises flags on the page, in the API and in metrics, and sends no messages", n)
-}

@@ -44,7 +44,7 @@ func applyRules(cfg *config.Config, rules safety.Rules) error {
 
 // consumers gives who reads the journal.
 func (a *App) consumers() ([]feed.Consumer, error) {
-	cs := []feed.Consumer{a.safety}
+	cs := append([]feed.Consumer{a.safety}, a.alerts.Consumers()...)
 	if a.cfg.InfluxDB == nil {
 		return cs, nil
 	}

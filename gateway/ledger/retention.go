@@ -20,8 +20,9 @@ const maxRejects = 100_000
 // keepSinkRejects is how many of the newest lines that sinks refused are kept.
 const keepSinkRejects = 10_000
 
-// Prune lets go of readings received before one instant and of rejects before
-// another. It takes only entries that every one of the consumers has had and
+// Prune lets go of readings received before one instant, of what is known of
+// alerts that were sent before it about flags that are over, and of rejects before
+// another instant. It takes only entries that every one of the consumers has had and
 // that no checkpoint needs, and keeps the fold's state before the first entry
 // that stays, so that what stays can be verified. Sessions and flags stay. more
 // says that there was more to take than one call takes.
@@ -34,6 +35,9 @@ func (l *Ledger) Prune(ctx context.Context, readings, rejects devices.Millis, co
 	}
 	if err := l.exec(ctx, "DELETE FROM sink_reject WHERE id <= (SELECT max(id) FROM sink_reject) - ?", keepSinkRejects); err != nil {
 		return false, fmt.Errorf("letting go of old lines that a sink refused: %w", err)
+	}
+	if err := l.exec(ctx, "DELETE FROM delivery WHERE done_at > 0 AND done_at < ? AND flag_id NOT IN (SELECT id FROM flag WHERE cleared_at = 0)", readings); err != nil {
+		return false, fmt.Errorf("letting go of old deliveries of alerts: %w", err)
 	}
 	keep, err := l.firstKept(ctx, readings, consumers)
 	if err != nil || keep == 0 {

@@ -13,7 +13,7 @@ var (
 	fold   = []string{"devices", "gateway/registry", "gateway/tariff", "gateway/session"}
 	stored = slices.Concat(fold, []string{"gateway/ledger"})
 	fed    = slices.Concat(stored, []string{"gateway/feed"})
-	all    = []string{"devices", "devices/*", "gateway/*", "metrics", "metrics/*"}
+	all    = []string{"devices", "devices/*", "gateway/*", "gateway/alert/*", "metrics", "metrics/*"}
 )
 
 // allowed says which packages of the module each package may import, by name or
@@ -38,11 +38,12 @@ var allowed = map[string][]string{
 	"gateway/ingest": slices.Concat(stored, []string{"devices/*"}),
 	"gateway/broker": {"devices", "gateway/ingest"},
 
+	"gateway/view":    stored,
 	"gateway/safety":  slices.Concat(fed, []string{"gateway/lines"}),
-	"gateway/alert":   slices.Concat(fed, []string{"gateway/safety"}),
+	"gateway/alert":   slices.Concat(fed, []string{"gateway/config", "gateway/view"}),
 	"gateway/billing": stored,
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
-	"gateway/web":     slices.Concat(stored, []string{"gateway/billing"}),
+	"gateway/web":     slices.Concat(stored, []string{"gateway/billing", "gateway/view"}),
 
 	// Configuration is read into the types of those who use it, and knows no
 	// ledger, no connection and no page.
