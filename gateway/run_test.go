@@ -314,7 +314,7 @@ func TestTheExamplesLoadAsTheyAre(t *testing.T) {
 		t.Skipf("the examples are not here: %v", err)
 	}
 	out, _, _ := pilewatch(t, "check", "--config", filepath.Join(dir, "pilewatch.yaml"))
-	for _, want := range []string{"ok    registry       3 piles, 3 cards", "ok    tariffs        2", "not active yet"} {
+	for _, want := range []string{"ok    registry       3 piles, 3 cards", "ok    tariffs        2", "ok    alerts         hook (webhook)", "FAIL  alerts         alerts channel \"office\""} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check does not say %q:\n%s", want, out)
 		}

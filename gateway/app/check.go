@@ -32,9 +32,6 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 	if ids := rulesOff(cfg); len(ids) > 0 {
 		off = "; off: " + strings.Join(ids, ", ")
 	}
-	if ids := rulesWaiting(cfg); len(ids) > 0 {
-		off += "; configured and not active yet: " + strings.Join(ids, ", ")
-	}
 	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
 	l, err := checkLedger(ctx, cfg, o)
 	c.line("ledger", err, "%s%s", cfg.DataDir, l.note)

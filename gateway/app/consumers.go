@@ -63,17 +63,6 @@ func influxOptions(cfg *config.Config) influx.Options {
 	return influx.Options{URL: i.URL, Org: i.Org, Bucket: i.Bucket, Token: i.Token.Resolve, Estate: cfg.Estate.ID}
 }
 
-// rulesWaiting lists the rules with thresholds that this version does not have.
-func rulesWaiting(cfg *config.Config) (ids []string) {
-	for id, r := range cfg.Safety.Rules {
-		if len(r.Values) > 0 && !slices.Contains(safety.Built(), id) {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 // rulesOff lists the rules that the configuration switches off.
 func rulesOff(cfg *config.Config) (off []string) {
 	for id, r := range cfg.Safety.Rules {
