@@ -41,17 +41,13 @@ func trim(s string) string { return strings.TrimSuffix(strings.TrimRight(s, "0")
 // minutes is a duration in whole minutes, rounded half up.
 func minutes(d time.Duration) int64 { return (int64(d/time.Second) + 30) / 60 }
 
-// percent writes part of whole in per cent with one place, rounded half away
-// from zero; "" where there is no whole.
-func percent(part, whole int64) string {
-	if whole <= 0 {
-		return ""
-	}
+// tenths is part of whole in tenths of a per cent, rounded half away from zero.
+func tenths(part, whole int64) int64 {
 	sign := int64(1)
 	if part < 0 {
 		sign, part = -1, -part
 	}
-	return fixed(sign*((part*1000+whole/2)/whole), 10, 1)
+	return sign * ((part*1000 + whole/2) / whole)
 }
 
 func clock(m devices.Millis, loc *time.Location) string {

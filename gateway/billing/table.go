@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/tariff"
 )
 
 // kind says what a column's values are, and so how each format writes them.
@@ -18,9 +19,11 @@ const (
 	kindNumber      // of a card or an order: text that looks like a quantity
 	kindCount
 	kindFen
+	kindYuan // millionths of a yuan, exact
 	kindMWh
 	kindMW
-	kindTime // Unix milliseconds
+	kindPercent // tenths of a per cent
+	kindTime    // Unix milliseconds
 )
 
 // column is one of a table, with its headings.
@@ -41,11 +44,11 @@ type value struct {
 
 func text(s string) value  { return value{text: s, filled: s != ""} }
 func number(n int64) value { return value{n: n, filled: true} }
-func maybe(n *int64) value {
+func maybe[T ~int64](n *T) value {
 	if n == nil {
 		return value{}
 	}
-	return number(*n)
+	return number(int64(*n))
 }
 
 // layout is how a table is to be read.
@@ -68,6 +71,10 @@ func (l *layout) plain(c *column, v value) string {
 		return strconv.FormatInt(v.n, 10)
 	case kindFen:
 		return yuan(v.n)
+	case kindYuan:
+		return tariff.Micro(v.n).String()
+	case kindPercent:
+		return fixed(v.n, 10, 1)
 	case kindMWh:
 		return kWh(v.n)
 	case kindMW:
