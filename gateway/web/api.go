@@ -8,6 +8,7 @@ import (
 
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/session"
+	"pilewatch/gateway/view"
 )
 
 func (s *Server) listPiles(r *http.Request) (any, error) {
@@ -69,7 +70,7 @@ func (s *Server) listFlags(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list[flagView]{convert(items, s.flagView), next}, nil
+	return list[view.Flag]{convert(items, s.flagView), next}, nil
 }
 
 func (s *Server) oneFlag(r *http.Request) (any, error) {

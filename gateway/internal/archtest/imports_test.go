@@ -37,11 +37,12 @@ var allowed = map[string][]string{
 	"gateway/ingest": slices.Concat(stored, []string{"devices/*"}),
 	"gateway/broker": {"devices", "gateway/ingest"},
 
+	"gateway/view":    stored,
 	"gateway/safety":  fed,
-	"gateway/alert":   slices.Concat(fed, []string{"gateway/safety"}),
-	"gateway/billing": stored,
+	"gateway/alert":   slices.Concat(fed, []string{"gateway/safety", "gateway/config", "gateway/view"}),
+	"gateway/billing": slices.Concat(stored, []string{"gateway/view"}),
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
-	"gateway/web":     slices.Concat(stored, []string{"gateway/billing"}),
+	"gateway/web":     slices.Concat(stored, []string{"gateway/billing", "gateway/view"}),
 
 	// Configuration is read into the types of those who use it, and knows no
 	// ledger, no connection and no page.
