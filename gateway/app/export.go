@@ -24,6 +24,7 @@ type ExportRequest struct {
 	Building  string
 	Household string
 	Format    string
+	Basis     bool   // of sessions: what each fee came from, too
 	Language  string // zh-CN or en; "" for the configured one
 	Output    string // a file, or - for standard output
 	Overwrite bool
@@ -36,7 +37,7 @@ func (r *ExportRequest) request(cfg *config.Config) (billing.Request, error) {
 		r.Language = cfg.Language
 	}
 	q := billing.Request{
-		What: r.What, Format: r.Format, English: r.Language == "en",
+		What: r.What, Format: r.Format, English: r.Language == "en", Basis: r.Basis,
 		Span: billing.Span{Month: r.Month, Building: r.Building, Household: r.Household},
 	}
 	if r.Language != "en" && r.Language != "zh-CN" {

@@ -79,6 +79,9 @@ func TestExportsAreTheirGoldens(t *testing.T) {
 			}
 		}
 	}
+	for _, format := range []string{"csv", "html"} {
+		golden(t, "basis."+format, e.export(Request{What: "sessions", Format: format, Basis: true, Span: Span{Month: "2026-11"}}))
+	}
 }
 
 func TestEveryFormatSaysTheSameSums(t *testing.T) {
@@ -169,9 +172,10 @@ func TestWhatDoesNotExistIsRefused(t *testing.T) {
 		r    Request
 		want string
 	}{
-		{Request{What: "bills", Format: "csv"}, "export bills: expected one of sessions, statements, notice, reconciliation"},
+		{Request{What: "bills", Format: "csv"}, "export bills: expected one of sessions, statements, notice, flags, reconciliation"},
 		{Request{What: "sessions", Format: "pdf"}, `format "pdf": expected one of csv, xlsx, json, html`},
 		{Request{What: "sessions", Format: "csv", Span: Span{Month: "11"}}, `--month "11": expected a month such as 2026-11`},
+		{Request{What: "statements", Format: "csv", Basis: true}, "export statements with --basis: the basis is of sessions; ask for those"},
 		{Request{What: "notice", Format: "csv", Span: Span{Household: "1-603"}}, "export notice of a single household: it is of the estate; ask for statements or sessions"},
 		{Request{What: "reconciliation", Format: "csv"}, "export reconciliation: give --month; the meters are compared month by month"},
 	} {

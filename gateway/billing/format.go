@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -62,12 +63,28 @@ func neutral(s string) string {
 	return s
 }
 
-// asText keeps a spreadsheet that opens a CSV file from taking a number of a card
-// or an order for a quantity, where it would lose digits: 0012, 04E3, 16 digits.
+// asText keeps a spreadsheet that opens a CSV file from changing what a card, an
+// order or a household is called. Most it shows as they are, and they are written
+// so; who reads the file with a program finds the very value. One that would be
+// taken for a quantity or a date gets a tab, which makes it text.
 func asText(s string) string {
-	digits := strings.Trim(s, "0123456789")
-	if s != "" && (digits == "" && (len(s) > 11 || s[0] == '0' && len(s) > 1) || strings.EqualFold(digits, "E")) {
+	if spoilt.MatchString(s) {
 		return "\t" + s
 	}
 	return neutral(s)
 }
+
+// spoilt is what Excel and WPS take for something else: 0012 becomes 12, 16 digits
+// lose the last, 04E3 becomes 40000, 1-12 the twelfth of January, DEC1 the first of December.
+var spoilt = regexp.MustCompile(`(?i)^(` + strings.Join([]string{
+	`0[0-9]+(\.[0-9]*)?`, `[0-9]{12,}(\.[0-9]*)?`, `[0-9]*\.[0-9]*0`, `[0-9]+\.`, `\.[0-9]+`, `[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?`, // zeros and digits go
+	`[0-9]+(\.[0-9]*)?E[+-]?[0-9]+`, `\([0-9.]+\)`, `[0-9.]+ ?%`, `[$¥￥€£] ?[0-9.]+`, `[0-9]+ [0-9]+/[0-9]+`, `TRUE|FALSE`,
+	month + `[-/][0-9]{1,2}`, `[0-9]{1,2}[-/]` + month, month + `[-/]` + year, year + `[-/]` + month, `[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,4}`,
+	`[0-9]{1,4}(:[0-9]{1,2}){1,2}(\.[0-9]+)?( ?[AP]M?)?`, `([0-9]{1,4}[-/ ]?)?` + monthName + `[-/ ]?[0-9]{1,4}`, `[0-9]{1,4}[-/ ]?` + monthName,
+}, "|") + `)$`)
+
+const (
+	month     = `(0?[1-9]|1[0-2])`
+	year      = `(19|[2-9][0-9])[0-9]{2}`
+	monthName = `(JAN(UARY)?|FEB(RUARY)?|MAR(CH)?|APR(IL)?|MAY|JUNE?|JULY?|AUG(UST)?|SEPT?(EMBER)?|OCT(OBER)?|NOV(EMBER)?|DEC(EMBER)?)`
+)

@@ -2,14 +2,16 @@ package billing
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 )
 
 // noticeRow is what the notice board (公示) says of a building, or of a household
 // behind a mask. It has no field for anything that would tell who it is.
 type noticeRow struct {
 	Period         string `json:"period"`
-	Building       string `json:"building"`
+	Building       string `json:"building"`            // 3, or 3+10 where few households charged
 	Household      string `json:"household,omitempty"` // masked: 3号楼*02室
 	Sessions       int    `json:"sessions"`
 	EnergyMWh      int64  `json:"energy_mwh"`
@@ -17,6 +19,7 @@ type noticeRow struct {
 	ServiceFen     int64  `json:"service_fee_fen"`
 	AdjustmentsFen int64  `json:"adjustments_fen"`
 	TotalFen       int64  `json:"total_fee_fen"`
+	households     int
 }
 
 func (r *noticeRow) add(st *Statement) {
@@ -26,6 +29,19 @@ func (r *noticeRow) add(st *Statement) {
 	r.ServiceFen += st.ServiceFen
 	r.AdjustmentsFen += st.AdjustmentsFen
 	r.TotalFen += st.TotalFen
+}
+
+// together stands between the buildings of a row.
+const together = "+"
+
+func (r *noticeRow) include(other *noticeRow) {
+	r.Building += together + other.Building
+	r.Sessions += other.Sessions
+	r.EnergyMWh += other.EnergyMWh
+	r.ElectricityFen += other.ElectricityFen
+	r.ServiceFen += other.ServiceFen
+	r.AdjustmentsFen += other.AdjustmentsFen
+	r.TotalFen += other.TotalFen
 }
 
 // mask hides a room but for its last two characters, and of a short one for its last.
@@ -39,27 +55,67 @@ func (x *export) masked(st *Statement) string {
 	return x.pick(building+"号楼"+mask(st.room)+"室", "Building "+building+", room "+mask(st.room))
 }
 
-// noticeRows gives a row a building or, where the committee wants that, a
+// fewest is how many households a row of the notice sums up at least. Of a sum of
+// two each would know what the other has used.
+const fewest = 3
+
+// noticeRows gives a row a building or, where the committee wants that, a masked
 // household. Together the rows are the whole either way.
-func (x *export) noticeRows(month string, list []*Statement) []*noticeRow {
+func (x *export) noticeRows(month string, list []*Statement) ([]*noticeRow, error) {
 	var rows []*noticeRow
-	households := x.head(month).NoticeHouseholds
+	if !x.head(month).NoticeHouseholds {
+		return x.buildingRows(month, list)
+	}
 	for _, st := range list {
-		r := &noticeRow{Period: month, Building: st.Building}
-		switch {
-		case households && st.Household != "":
+		r := &noticeRow{Period: month, Building: st.Building, Household: x.pick("未登记卡", "unknown card")}
+		if st.Household != "" {
 			r.Household = x.masked(st)
-		case households:
-			r.Household = x.pick("未登记卡", "unknown card")
-		}
-		if n := len(rows); !households && n > 0 && rows[n-1].Building == st.Building {
-			r = rows[n-1]
-		} else {
-			rows = append(rows, r)
 		}
 		r.add(st)
+		rows = append(rows, r)
 	}
-	return rows
+	return rows, nil
+}
+
+// buildingRows puts buildings with too few households that charged together with
+// the next ones, and the last with those before: a row with one household in it
+// would tell what that has used.
+func (x *export) buildingRows(month string, list []*Statement) ([]*noticeRow, error) {
+	var rows []*noticeRow
+	enough, last := true, ""
+	for _, st := range list {
+		if n := len(rows); n == 0 || st.Building != last && enough {
+			rows = append(rows, &noticeRow{Period: month, Building: st.Building})
+		} else if st.Building != last {
+			rows[n-1].Building += together + st.Building
+		}
+		r := rows[len(rows)-1]
+		r.add(st)
+		if st.Household != "" {
+			r.households++
+		}
+		last, enough = st.Building, r.households >= fewest
+	}
+	if enough {
+		return rows, nil
+	}
+	if n := len(rows); n > 1 {
+		rows[n-2].include(rows[n-1])
+		return rows[:n-1], nil
+	}
+	if x.Building != "" {
+		return nil, fmt.Errorf("%s: fewer than %d households of building %s charged, and its sum would tell what one has used: export the notice of all buildings", month, fewest, x.Building)
+	}
+	return rows, nil
+}
+
+// buildings names those of a row.
+func (x *export) buildings(row string) string {
+	var names []string
+	for b := range strings.SplitSeq(row, together) {
+		names = append(names, x.buildingName(b))
+	}
+	return strings.Join(names, x.pick("、", ", "))
 }
 
 var noticeColumns = []column{
@@ -71,8 +127,9 @@ var noticeColumns = []column{
 func (x *export) notice(ctx context.Context, w io.Writer) error {
 	var rows []*noticeRow
 	if err := x.eachMonth(ctx, false, func(month string, list []*Statement) error {
-		rows = append(rows, x.noticeRows(month, list)...)
-		return nil
+		more, err := x.noticeRows(month, list)
+		rows = append(rows, more...)
+		return err
 	}); err != nil {
 		return err
 	}
@@ -83,10 +140,10 @@ func (x *export) notice(ctx context.Context, w io.Writer) error {
 	var values [][]value
 	for _, r := range rows {
 		values = append(values, []value{
-			text(r.Period), text(x.buildingName(r.Building)), text(r.Household), number(int64(r.Sessions)), number(r.EnergyMWh),
+			text(r.Period), text(x.buildings(r.Building)), text(r.Household), number(int64(r.Sessions)), number(r.EnergyMWh),
 			number(r.ElectricityFen), number(r.ServiceFen), number(r.AdjustmentsFen), number(r.TotalFen),
 		})
 	}
 	title := x.pick("电动自行车充电费用公示", "E-bike charging: notice")
-	return x.table(w, title, x.pick("公示", "Notice"), l, values)
+	return x.table(w, title, x.pick("公示", "Notice"), l, all(values))
 }

@@ -64,7 +64,7 @@ func (x *export) reconciliation(ctx context.Context, w io.Writer) error {
 	}
 	// It has rows of its own for the sums.
 	l := &layout{words: x.words, location: x.Location, columns: reconciliationColumns, counted: -1, summed: true}
-	return x.table(w, x.pick("电量对账（端口、桩总表、电网账单）", "Reconciliation: ports, main meters, grid bill"), x.pick("对账", "Reconciliation"), l, values)
+	return x.table(w, x.pick("电量对账（端口、桩总表、电网账单）", "Reconciliation: ports, main meters, grid bill"), x.pick("对账", "Reconciliation"), l, all(values))
 }
 
 func (x *export) reconciledRow(r *reconciled) []value {

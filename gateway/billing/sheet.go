@@ -156,13 +156,15 @@ func (s *sheet) put() error {
 	return err
 }
 
-// serial is how Excel counts time: days since 1899-12-30 on the clock on the wall.
+// serial is how Excel counts time: days since 1899-12-30 on the clock on the wall,
+// in whole seconds as in every other format, for it would round them up.
 func serial(m devices.Millis, loc *time.Location) string {
-	const day = 24 * 60 * 60 * 1000
-	_, offset := m.Time().In(loc).Zone()
-	ms := int64(m) + int64(offset)*1000 + 25_569*day
-	const places = 100_000_000_000 // a microsecond and less
-	return fixed(ms/day*places+(ms%day*places+day/2)/day, places, 11)
+	const day = 24 * 60 * 60
+	t := m.Time().In(loc)
+	_, offset := t.Zone()
+	s := t.Unix() + int64(offset) + 25_569*day
+	const places = 1_000_000_000_000 // a microsecond and less
+	return fixed(s/day*places+(s%day*places+day/2)/day, places, 12)
 }
 
 // marked is what Excel reads as a character's number within text.

@@ -16,7 +16,7 @@ type kind uint8
 
 const (
 	kindText   kind = iota
-	kindNumber      // of a card or an order: text that looks like a quantity
+	kindNumber      // of a card, an order or a household: text that looks like a quantity or a date
 	kindCount
 	kindFen
 	kindYuan // millionths of a yuan, exact

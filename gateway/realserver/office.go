@@ -20,10 +20,27 @@ const (
 // they are stored, fields with a comma between.
 func OpenInOffice(t testing.TB, file string) map[string]string {
 	t.Helper()
+	return inOffice(t, file)
+}
+
+// OpenTextInOffice opens a CSV file in LibreOffice as Excel does by a double click:
+// UTF-8, and every field that looks like a number, a date or a formula is one. It
+// gives the CSV file of what the cells show.
+func OpenTextInOffice(t testing.TB, file string) string {
+	t.Helper()
+	const commaUTF8AmericanDetect = `--infilter=Text - txt - csv (StarCalc):44,34,76,1,,1033,false,true,false,false,false,0,false,true`
+	for _, f := range inOffice(t, file, commaUTF8AmericanDetect) {
+		return f
+	}
+	return ""
+}
+
+func inOffice(t testing.TB, file string, more ...string) map[string]string {
+	t.Helper()
 	program := need(t, "soffice", getOffice)
 	dir := t.TempDir()
 	const everySheet = `csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1`
-	tool(t, program, "-env:UserInstallation=file://"+filepath.Join(dir, "profile"), "--headless", "--convert-to", everySheet, "--outdir", dir, file)
+	tool(t, program, append(more, "-env:UserInstallation=file://"+filepath.Join(dir, "profile"), "--headless", "--convert-to", everySheet, "--outdir", dir, file)...)
 	files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("LibreOffice wrote nothing of %s: %v", file, err)

@@ -25,7 +25,7 @@ type sessionEvent struct {
 
 // flagEvent is what happened to a flag: raised, or cleared.
 type flagEvent struct {
-	Change string   `json:"change"`
+	Change string    `json:"change"`
 	Flag   view.Flag `json:"flag"`
 }
 
