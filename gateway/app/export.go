@@ -58,6 +58,7 @@ func (r *ExportRequest) request(cfg *config.Config) (billing.Request, error) {
 func billingConfig(cfg *config.Config) billing.Config {
 	c := billing.Config{
 		Estate: cfg.Estate.Name, Phone: cfg.Billing.Phone, Location: cfg.Estate.Location, Tariffs: cfg.Tariffs, NoticeHouseholds: cfg.Billing.NoticeHouseholds,
+		NoticeMinHouseholds: cfg.Billing.NoticeMinHouseholds,
 	}
 	for _, g := range cfg.Billing.GridBills {
 		c.GridBills = append(c.GridBills, billing.GridBill{Month: g.Month, Building: g.Building, EnergyMWh: g.EnergyMWh, Amount: g.Amount})

@@ -32,7 +32,10 @@ type Config struct {
 	Location         *time.Location
 	Tariffs          []tariff.Tariff
 	NoticeHouseholds bool // the committee wants masked households on the notice board
-	GridBills        []GridBill
+	// NoticeMinHouseholds is how many households a row of the notice sums up at
+	// least; 0 is as good as 1.
+	NoticeMinHouseholds int
+	GridBills           []GridBill
 }
 
 // GridBill is a bill of the grid company, as somebody typed it in.

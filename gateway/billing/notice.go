@@ -2,8 +2,8 @@ package billing
 
 import (
 	"context"
-	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -55,17 +55,14 @@ func (x *export) masked(st *Statement) string {
 	return x.pick(building+"号楼"+mask(st.room)+"室", "Building "+building+", room "+mask(st.room))
 }
 
-// fewest is how many households a row of the notice sums up at least. Of a sum of
-// two each would know what the other has used.
-const fewest = 3
-
 // noticeRows gives a row a building or, where the committee wants that, a masked
 // household. Together the rows are the whole either way.
-func (x *export) noticeRows(month string, list []*Statement) ([]*noticeRow, error) {
-	var rows []*noticeRow
-	if !x.head(month).NoticeHouseholds {
-		return x.buildingRows(month, list)
+func (x *export) noticeRows(month string, list []*Statement) []*noticeRow {
+	h := x.head(month)
+	if !h.NoticeHouseholds {
+		return buildingRows(month, h.NoticeMin, list)
 	}
+	var rows []*noticeRow
 	for _, st := range list {
 		r := &noticeRow{Period: month, Building: st.Building, Household: x.pick("未登记卡", "unknown card")}
 		if st.Household != "" {
@@ -74,13 +71,13 @@ func (x *export) noticeRows(month string, list []*Statement) ([]*noticeRow, erro
 		r.add(st)
 		rows = append(rows, r)
 	}
-	return rows, nil
+	return rows
 }
 
-// buildingRows puts buildings with too few households that charged together with
-// the next ones, and the last with those before: a row with one household in it
-// would tell what that has used.
-func (x *export) buildingRows(month string, list []*Statement) ([]*noticeRow, error) {
+// buildingRows puts buildings in which too few households charged together with
+// the next ones, and the last with those before: a row of one household would tell
+// what that has used, and of a sum of two each would know the other's part.
+func buildingRows(month string, fewest int, list []*Statement) []*noticeRow {
 	var rows []*noticeRow
 	enough, last := true, ""
 	for _, st := range list {
@@ -96,17 +93,11 @@ func (x *export) buildingRows(month string, list []*Statement) ([]*noticeRow, er
 		}
 		last, enough = st.Building, r.households >= fewest
 	}
-	if enough {
-		return rows, nil
-	}
-	if n := len(rows); n > 1 {
+	if n := len(rows); !enough && n > 1 {
 		rows[n-2].include(rows[n-1])
-		return rows[:n-1], nil
+		rows = rows[:n-1]
 	}
-	if x.Building != "" {
-		return nil, fmt.Errorf("%s: fewer than %d households of building %s charged, and its sum would tell what one has used: export the notice of all buildings", month, fewest, x.Building)
-	}
-	return rows, nil
+	return rows
 }
 
 // buildings names those of a row.
@@ -126,10 +117,17 @@ var noticeColumns = []column{
 
 func (x *export) notice(ctx context.Context, w io.Writer) error {
 	var rows []*noticeRow
+	// Of one building the row that it has in the whole: another one beside that
+	// would tell of those that are put together with it.
+	building := x.Building
+	x.Building = ""
 	if err := x.eachMonth(ctx, false, func(month string, list []*Statement) error {
-		more, err := x.noticeRows(month, list)
-		rows = append(rows, more...)
-		return err
+		for _, r := range x.noticeRows(month, list) {
+			if building == "" || slices.Contains(strings.Split(r.Building, together), building) {
+				rows = append(rows, r)
+			}
+		}
+		return nil
 	}); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ type estate struct {
 
 func newEstate(t testing.TB) *estate {
 	t.Helper()
-	e := &estate{t: t, dir: t.TempDir(), config: Config{Estate: "复兴小区", Phone: "021-55550000", Location: shanghai(t), Tariffs: tariffs()}}
+	e := &estate{t: t, dir: t.TempDir(), config: Config{Estate: "复兴小区", Phone: "021-55550000", Location: shanghai(t), Tariffs: tariffs(), NoticeMinHouseholds: 2}}
 	e.open()
 	return e
 }
