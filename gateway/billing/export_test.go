@@ -54,7 +54,7 @@ func dump(t *testing.T, data []byte) []byte {
 func TestExportsAreTheirGoldens(t *testing.T) {
 	e := newEstate(t)
 	e.fill()
-	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 2_500_000}}
+	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 1_234_567}} // less than was collected
 	e.close("2026-10")
 	e.add(e.charge("3-202", "04A1B2C5", "P03", 5, "2026-10-20 10:00:00", time.Hour, 333_333)) // after the close
 	for _, what := range Exports {
@@ -233,45 +233,68 @@ func insideNumber(b []byte, at, n int) bool {
 	return at > 0 && part(b[at-1]) || at+n < len(b) && part(b[at+n])
 }
 
-// TestWorkbooksOpenInLibreOffice has LibreOffice open the workbooks, compute their
-// sums, and say what it read.
+// TestWorkbooksOpenInLibreOffice has LibreOffice open every workbook, compute its
+// sums, and say what it read: the same as in CSV, with numbers and times for what
+// is one.
 func TestWorkbooksOpenInLibreOffice(t *testing.T) {
 	e := newEstate(t)
 	e.fill()
-	file := filepath.Join(t.TempDir(), "sessions.xlsx")
-	if err := os.WriteFile(file, e.export(Request{What: "sessions", Format: "xlsx", Span: Span{Month: "2026-11"}}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sheets := realserver.OpenInOffice(t, file)
-	for _, name := range []string{"全部", "1号楼", "3号楼", "10号楼", "计费依据"} {
-		if sheets[name] == "" {
-			t.Errorf("no sheet %s: %v", name, sheets)
+	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 1_234_567}}
+	for what, names := range map[string][]string{
+		"sessions":       {"全部", "1号楼", "3号楼", "10号楼", "计费依据"},
+		"statements":     {"全部", "1号楼", "3号楼", "10号楼"},
+		"notice":         {"公示"},
+		"flags":          {"提醒"},
+		"reconciliation": {"对账"},
+	} {
+		r := Request{What: what, Format: "xlsx", Span: Span{Month: "2026-11"}}
+		file := filepath.Join(t.TempDir(), what+".xlsx")
+		if err := os.WriteFile(file, e.export(r), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sheets := realserver.OpenInOffice(t, file)
+		if len(sheets) != len(names) {
+			t.Errorf("%s has sheets %v, want %v", what, sheets, names)
+		}
+		rows := map[string][][]string{}
+		for _, name := range names {
+			rows[name] = readCSV(t, sheets[name])
+		}
+		r.Format = "csv"
+		want, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(e.export(r), []byte("\ufeff")))).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := rows[names[0]]
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d rows, want %d", what, len(got), len(want))
+		}
+		for i := range want {
+			for j := range want[i] {
+				a, b := got[i][j], strings.TrimLeft(want[i][j], "\t'")
+				if a != b && (!strings.Contains(b, ".") || a != trim(b)) {
+					t.Errorf("%s, row %d, %s: LibreOffice has %q, the CSV %q", what, i+1, want[0][j], a, b)
+				}
+			}
+		}
+		if len(names) > 1 && len(rows["1号楼"])+len(rows["3号楼"])+len(rows["10号楼"]) != len(want)+2*2 {
+			t.Errorf("%s: the sheets of the buildings have other rows than that of all: %v", what, rows)
 		}
 	}
-	f, err := os.Open(sheets["全部"])
+}
+
+func readCSV(t *testing.T, file string) [][]string {
+	t.Helper()
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	got, err := csv.NewReader(f).ReadAll()
+	rows, err := csv.NewReader(f).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(e.export(Request{What: "sessions", Format: "csv", Span: Span{Month: "2026-11"}}), []byte("\ufeff")))).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != len(want) {
-		t.Fatalf("%d rows, want %d", len(got), len(want))
-	}
-	for i := range want {
-		for j := range want[i] {
-			a, b := got[i][j], strings.TrimLeft(want[i][j], "\t'")
-			if a != b && (!strings.Contains(b, ".") || a != trim(b)) {
-				t.Errorf("row %d, %s: LibreOffice has %q, the CSV %q", i+1, want[0][j], a, b)
-			}
-		}
-	}
+	return rows
 }
 
 // TestStatementsPrintOneHouseholdAPage prints the statements with Chromium.

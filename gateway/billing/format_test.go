@@ -2,7 +2,6 @@ package billing
 
 import (
 	"bytes"
-	"encoding/csv"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,14 +63,9 @@ func TestASpreadsheetShowsNamesAsTheyAre(t *testing.T) {
 	if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(realserver.OpenTextInOffice(t, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil || len(rows) != len(want)+2 {
-		t.Fatalf("%d rows, %v", len(rows), err)
+	rows := readCSV(t, realserver.OpenTextInOffice(t, file))
+	if len(rows) != len(want)+2 {
+		t.Fatalf("%d rows, want %d", len(rows), len(want)+2)
 	}
 	for i, s := range want {
 		if got := strings.TrimLeft(rows[i+1][0], "\t'"); got != strings.TrimLeft(s, "\t") {
