@@ -229,7 +229,7 @@ func (x exportCmd) Run(e *env) error {
 		return err
 	}
 	show, end := e.progress("exporting")
-	sum, err := app.Export(e.ctx, cfg, e.options(), app.ExportRequest{
+	done, err := app.Export(e.ctx, cfg, e.options(), app.ExportRequest{
 		What: x.What, Month: x.Month, From: x.From, To: x.To, Building: x.Building, Household: x.Household, Format: x.Format, Basis: x.Basis,
 		Language: x.Language, Output: x.Output, Overwrite: x.Force, Progress: show,
 	}, e.stdout)
@@ -237,7 +237,10 @@ func (x exportCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	e.remark(sum)
+	if done.Draft != "" {
+		fmt.Fprintf(e.stderr, "%s is not closed, and its figures may change: see `pilewatch close-month %s`\n", done.Draft, done.Draft)
+	}
+	e.remark(done.Summary)
 	return nil
 }
 

@@ -66,30 +66,38 @@ func billingConfig(cfg *config.Config) billing.Config {
 	return c
 }
 
+// Exported is what a person wants to know of an export.
+type Exported struct {
+	billing.Summary
+	Draft string // the month, where it is not closed: its figures may change
+}
+
 // Export writes an export of the ledger, also while a gateway runs on it.
-func Export(ctx context.Context, cfg *config.Config, o Options, r ExportRequest, stdout io.Writer) (billing.Summary, error) {
+func Export(ctx context.Context, cfg *config.Config, o Options, r ExportRequest, stdout io.Writer) (x Exported, err error) {
 	q, err := r.request(cfg)
 	if err != nil {
-		return billing.Summary{}, Usage(err)
+		return x, Usage(err)
 	}
 	l, err := ledger.OpenRead(ctx, cfg.DataDir, o.Log)
 	if err != nil {
-		return billing.Summary{}, err
+		return x, err
 	}
 	defer l.Close()
 	book, err := billing.OpenBook(ctx, l, billingConfig(cfg))
 	if err != nil {
-		return billing.Summary{}, err
+		return x, err
+	}
+	if r.What != "flags" && r.Month != "" && !book.Closed(r.Month) {
+		x.Draft = r.Month
 	}
 	if r.Progress != nil {
 		book.Progress = r.Progress
 	}
-	var sum billing.Summary
 	err = writeWhole(r.Output, r.Overwrite, stdout, func(w io.Writer) error {
-		sum, err = book.Export(ctx, q, w)
+		x.Summary, err = book.Export(ctx, q, w)
 		return err
 	})
-	return sum, err
+	return x, err
 }
 
 // CloseMonth freezes a billing period, also while a gateway runs on the ledger.

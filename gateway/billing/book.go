@@ -124,6 +124,9 @@ func (b *Book) lastClosed() string {
 	return b.periods[len(b.periods)-1].Month
 }
 
+// Closed reports whether a month is closed.
+func (b *Book) Closed(month string) bool { return b.heads[month] != nil }
+
 // MonthLines calls do with every line of a month: sessions by their ends, then
 // adjustments. It holds none of them, and stops at the first error of do.
 func (b *Book) MonthLines(ctx context.Context, month string, do func(*Line) error) error {
@@ -143,7 +146,7 @@ func (b *Book) MonthLines(ctx context.Context, month string, do func(*Line) erro
 }
 
 func (b *Book) monthLines(ctx context.Context, month string, from, to devices.Millis, do func(*Line) error) error {
-	if b.heads[month] != nil {
+	if b.Closed(month) {
 		return b.ledger.EachPeriodLine(ctx, month, func(p *ledger.PeriodLine) error {
 			ln, err := readLine(p)
 			if err != nil {

@@ -110,9 +110,6 @@ func (x *export) title() string {
 	return from + " – " + to
 }
 
-// closed reports whether the export is of a closed period.
-func (x *export) closed() bool { return x.heads[x.Month] != nil }
-
 // table writes a table of one sheet, in any format but json, row by row.
 func (x *export) table(w io.Writer, title, sheet string, l *layout, rows func(tableWriter) error) error {
 	var t tableWriter

@@ -42,7 +42,7 @@ func (x *export) page(title string) page {
 	h := x.head(x.Month)
 	return page{
 		words: x.words, Estate: h.Estate, Phone: h.Phone, Title: title, Span: x.title(), Style: template.CSS(style), //nolint:gosec // our own
-		Draft: x.Month != "" && !x.closed(),
+		Draft: x.What != "flags" && x.Month != "" && !x.Closed(x.Month),
 	}
 }
 
@@ -149,7 +149,7 @@ func (x *export) slip(month string, st *Statement) *slip {
 		Previous: kWh(st.PreviousMWh), Energy: kWh(st.EnergyMWh), Sessions: st.Sessions, Electricity: yuan(st.ElectricityFen), Service: yuan(st.ServiceFen),
 		Total: yuan(st.TotalFen), Yuan: x.pick("元", "yuan"), WithoutTariff: st.WithoutTariff, Unknown: st.Household == "",
 	}
-	s.Estate, s.Phone, s.Draft = h.Estate, h.Phone, x.heads[month] == nil
+	s.Estate, s.Phone, s.Draft = h.Estate, h.Phone, !x.Closed(month)
 	if s.Unknown {
 		s.Who = x.pick("未登记卡（"+x.buildingName(st.Building)+"充电桩）", "Unknown cards, piles of "+x.buildingName(st.Building))
 	}

@@ -82,7 +82,7 @@ func (b *Book) mayClose(ctx context.Context, month string, o CloseOptions) (from
 	}
 	last := b.lastClosed()
 	switch {
-	case b.heads[month] != nil:
+	case b.Closed(month):
 		return 0, 0, fmt.Errorf("%s is closed already: what has arrived for it since goes to %s as 补记", month, after(last, 1))
 	case last != "" && month != after(last, 1):
 		return 0, 0, fmt.Errorf("%s cannot be closed: the months are closed in order, and the next is %s", month, after(last, 1))
