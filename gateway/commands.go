@@ -240,6 +240,9 @@ func (x exportCmd) Run(e *env) error {
 	if done.Draft != "" {
 		fmt.Fprintf(e.stderr, "%s is not closed, and its figures may change: see `pilewatch close-month %s`\n", done.Draft, done.Draft)
 	}
+	if done.Lines == 0 && x.What != "flags" {
+		fmt.Fprintln(e.stderr, "no session is meant by that: where this is a surprise, look at --month, --building, --household")
+	}
 	e.remark(done.Summary)
 	return nil
 }

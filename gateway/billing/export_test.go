@@ -15,6 +15,7 @@ import (
 
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/realserver"
+	"pilewatch/gateway/view"
 )
 
 // dump writes a workbook as text: sheet by sheet, what is stored in each cell.
@@ -149,6 +150,35 @@ func TestSpansAndChoices(t *testing.T) {
 	} {
 		if got := count(c.span); got != c.want {
 			t.Errorf("%s: %d lines, want %d", c.what, got, c.want)
+		}
+	}
+}
+
+// TestFlagsAreChosenAsSessionsAre, by when they were raised, however many there are.
+func TestFlagsAreChosenAsSessionsAre(t *testing.T) {
+	e := newEstate(t)
+	e.fill()
+	for i := range 2*flagsAtOnce + 1 {
+		e.flag(e.chargeAt("1-603", "04A1B2C3", "P01", uint8(i%200+1), e.at("2026-12-01 00:00:00").Add(time.Duration(i)*time.Minute), time.Hour, 1))
+	}
+	for _, c := range []struct {
+		what string
+		span Span
+		want int
+	}{
+		{"a month", Span{Month: "2026-11"}, 2},
+		{"many", Span{Month: "2026-12"}, 2*flagsAtOnce + 2}, // an id of each pile alone
+		{"a household", Span{Household: "1-603"}, 2*flagsAtOnce + 1},
+		{"a building", Span{Building: "3"}, 2},
+		{"until one was raised", Span{To: e.at("2026-11-09 23:41:01")}, 1},
+		{"from when one was raised, of another household", Span{From: e.at("2026-11-09 23:41:00"), Household: "9-999"}, 0},
+	} {
+		var got []view.Flag
+		if err := json.Unmarshal(e.export(Request{What: "flags", Format: "json", Span: c.span}), &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != c.want {
+			t.Errorf("%s: %d flags, want %d", c.what, len(got), c.want)
 		}
 	}
 }
@@ -328,6 +358,14 @@ func TestStatementsPrintOneHouseholdAPage(t *testing.T) {
 				}
 			}
 		}
+	}
+	list := filepath.Join(dir, "sessions.html")
+	if err := os.WriteFile(list, e.export(Request{What: "sessions", Format: "html", Basis: true, Span: Span{Month: "2026-11"}}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := realserver.Print(t, list)
+	if all := strings.Join(p.Pages, ""); len(p.Pages) < 3 || strings.Count(all, "订单号") != len(p.Pages) || strings.Count(all, "66次") != 1 || !strings.Contains(p.Info, "A4") {
+		t.Errorf("the sessions: on each page the headings, and the sum once:\n%s", all)
 	}
 	file := filepath.Join(dir, "notice.html")
 	if err := os.WriteFile(file, e.export(Request{What: "notice", Format: "html", Span: Span{Month: "2026-11"}}), 0o600); err != nil {

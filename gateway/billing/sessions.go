@@ -48,7 +48,7 @@ var withBasis = slices.Concat(sessionColumns, []column{columnSession, columnFrom
 func (x *export) sessionLayout() *layout {
 	l := &layout{words: x.words, location: x.Location, columns: sessionColumns, counted: 6, unit: x.pick("次", " sessions")}
 	if x.Basis && x.Format != "xlsx" { // that has a sheet for it
-		l.columns = withBasis
+		l.columns, l.below = withBasis, len(withBasis)-len(sessionColumns)
 	}
 	return l
 }

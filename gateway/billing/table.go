@@ -59,6 +59,7 @@ type layout struct {
 	counted  int    // the column of the last row that says how many rows there are; -1 for none
 	unit     string // of that
 	summed   bool   // the rows hold their sums already: no last row
+	below    int    // on paper so many of the last columns have no room, and stand below their row
 }
 
 // plain writes a value as a decimal.
