@@ -68,16 +68,30 @@ func neutral(s string) string {
 // so; who reads the file with a program finds the very value. One that would be
 // taken for a quantity or a date gets a tab, which makes it text.
 func asText(s string) string {
-	if spoilt.MatchString(s) {
+	if spoilt(s) {
 		return "\t" + s
 	}
 	return neutral(s)
 }
 
-// spoilt is what Excel and WPS take for something else: 0012 becomes 12, 16 digits
+// spoilt tells most names from quantities at a glance, and looks closely at others.
+func spoilt(s string) bool {
+	const least = 3 // JAN
+	switch {
+	case s == "":
+		return false
+	case strings.Trim(s, "0123456789") == "":
+		return len(s) > 11 || s[0] == '0' && len(s) > 1
+	case s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z' && (len(s) < least || !strings.Contains("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC TRU FAL", strings.ToUpper(s[:least]))):
+		return false
+	}
+	return spoiltForms.MatchString(s)
+}
+
+// spoiltForms are what Excel and WPS take for something else: 0012 becomes 12, 16 digits
 // lose the last, 04E3 becomes 40000, 1-12 the twelfth of January, DEC1 the first of December.
-var spoilt = regexp.MustCompile(`(?i)^(` + strings.Join([]string{
-	`0[0-9]+(\.[0-9]*)?`, `[0-9]{12,}(\.[0-9]*)?`, `[0-9]*\.[0-9]*0`, `[0-9]+\.`, `\.[0-9]+`, `[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?`, // zeros and digits go
+var spoiltForms = regexp.MustCompile(`(?i)^(` + strings.Join([]string{
+	`0[0-9]+\.[0-9]*`, `[0-9]{12,}\.[0-9]*`, `[0-9]*\.[0-9]*0`, `[0-9]+\.`, `\.[0-9]+`, `[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?`, // zeros and digits go
 	`[0-9]+(\.[0-9]*)?E[+-]?[0-9]+`, `\([0-9.]+\)`, `[0-9.]+ ?%`, `[$¥￥€£] ?[0-9.]+`, `[0-9]+ [0-9]+/[0-9]+`, `TRUE|FALSE`,
 	month + `[-/][0-9]{1,2}`, `[0-9]{1,2}[-/]` + month, month + `[-/]` + year, year + `[-/]` + month, `[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,4}`,
 	`[0-9]{1,4}(:[0-9]{1,2}){1,2}(\.[0-9]+)?( ?[AP]M?)?`, `([0-9]{1,4}[-/ ]?)?` + monthName + `[-/ ]?[0-9]{1,4}`, `[0-9]{1,4}[-/ ]?` + monthName,

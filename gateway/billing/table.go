@@ -152,11 +152,12 @@ type csvTable struct {
 	w      *bufio.Writer
 	csv    *csv.Writer
 	cells  []string
+	names  map[string]string // as they are written: cards and households come again and again
 }
 
 func newCSV(l *layout, w io.Writer) (*csvTable, error) {
 	buf := bufio.NewWriterSize(w, 64<<10)
-	t := &csvTable{layout: l, w: buf, csv: csv.NewWriter(buf), cells: make([]string, len(l.columns))}
+	t := &csvTable{layout: l, w: buf, csv: csv.NewWriter(buf), cells: make([]string, len(l.columns)), names: map[string]string{}}
 	t.csv.UseCRLF = true
 	if _, err := buf.WriteString("\ufeff"); err != nil {
 		return nil, err
@@ -177,10 +178,23 @@ func (t *csvTable) write(vs []value) error {
 		case kindText:
 			t.cells[i] = neutral(t.cells[i])
 		case kindNumber:
-			t.cells[i] = asText(t.cells[i])
+			t.cells[i] = t.name(t.cells[i])
 		}
 	}
 	return t.csv.Write(t.cells)
+}
+
+// name is asText, which takes long, with a memory of some thousand names.
+func (t *csvTable) name(s string) string {
+	written, ok := t.names[s]
+	if !ok {
+		if len(t.names) == 4096 {
+			clear(t.names)
+		}
+		written = asText(s)
+		t.names[s] = written
+	}
+	return written
 }
 
 func (t *csvTable) end() error {
