@@ -52,7 +52,7 @@ func TestADecimalGoesThroughAWorkbookUnchanged(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		defer book.close()
+		defer book.close() //nolint:errcheck // it is looked at no more
 		s, err := book.sheet("s", l)
 		if err == nil {
 			err = s.row([]value{number(n)})

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -33,16 +34,6 @@ func (r *noticeRow) add(st *Statement) {
 
 // together stands between the buildings of a row.
 const together = "+"
-
-func (r *noticeRow) include(other *noticeRow) {
-	r.Building += together + other.Building
-	r.Sessions += other.Sessions
-	r.EnergyMWh += other.EnergyMWh
-	r.ElectricityFen += other.ElectricityFen
-	r.ServiceFen += other.ServiceFen
-	r.AdjustmentsFen += other.AdjustmentsFen
-	r.TotalFen += other.TotalFen
-}
 
 // mask hides a room but for its last two characters, and of a short one for its last.
 func mask(room string) string {
@@ -78,24 +69,37 @@ func (x *export) noticeRows(month string, list []*Statement) []*noticeRow {
 // the next ones, and the last with those before: a row of one household would tell
 // what that has used, and of a sum of two each would know the other's part.
 func buildingRows(month string, fewest int, list []*Statement) []*noticeRow {
-	var rows []*noticeRow
-	enough, last := true, ""
+	households := map[string]int{}
 	for _, st := range list {
-		if n := len(rows); n == 0 || st.Building != last && enough {
-			rows = append(rows, &noticeRow{Period: month, Building: st.Building})
-		} else if st.Building != last {
-			rows[n-1].Building += together + st.Building
-		}
-		r := rows[len(rows)-1]
-		r.add(st)
-		if st.Household != "" {
-			r.households++
-		}
-		last, enough = st.Building, r.households >= fewest
+		households[st.Building] += min(1, len(st.Household)) // none for the unknown cards
 	}
-	if n := len(rows); !enough && n > 1 {
-		rows[n-2].include(rows[n-1])
+	var rows []*noticeRow
+	of := map[string]*noticeRow{}
+	put := func(r *noticeRow, building string) {
+		r.Building += together + building
+		r.households += households[building]
+		of[building] = r
+	}
+	buildings := slices.SortedFunc(maps.Keys(households), natural)
+	for _, b := range buildings {
+		if n := len(rows); n == 0 || rows[n-1].households >= fewest {
+			rows = append(rows, &noticeRow{Period: month})
+		}
+		put(rows[len(rows)-1], b)
+	}
+	if n := len(rows); n > 1 && rows[n-1].households < fewest {
+		for _, b := range buildings {
+			if of[b] == rows[n-1] {
+				put(rows[n-2], b)
+			}
+		}
 		rows = rows[:n-1]
+	}
+	for _, r := range rows {
+		r.Building = strings.TrimPrefix(r.Building, together)
+	}
+	for _, st := range list {
+		of[st.Building].add(st)
 	}
 	return rows
 }
