@@ -16,9 +16,12 @@ func Yuan(fen int64) string { return yuan(fen) }
 func yuan(fen int64) string { return fixed(fen, 100, 2) }
 
 // kWh writes mWh as kWh, exact: six places, of which three at least.
-func kWh(mWh int64) string {
-	s := fixed(mWh, 1_000_000, 6)
-	for strings.HasSuffix(s, "0") && len(s)-strings.IndexByte(s, '.') > 4 {
+func kWh(mWh int64) string { return millionths(mWh, 3) }
+
+// millionths writes v millionths, exact, with so many places at least.
+func millionths(v int64, least int) string {
+	s := fixed(v, 1_000_000, 6)
+	for strings.HasSuffix(s, "0") && len(s)-strings.IndexByte(s, '.') > least+1 {
 		s = s[:len(s)-1]
 	}
 	return s

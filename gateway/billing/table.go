@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pilewatch/devices"
-	"pilewatch/gateway/tariff"
 )
 
 // kind says what a column's values are, and so how each format writes them.
@@ -73,7 +72,7 @@ func (l *layout) plain(c *column, v value) string {
 	case kindFen:
 		return yuan(v.n)
 	case kindYuan:
-		return tariff.Micro(v.n).String()
+		return millionths(v.n, 2)
 	case kindPercent:
 		return fixed(v.n, 10, 1)
 	case kindMWh:
