@@ -136,7 +136,7 @@ const exact = 15
 
 // number adds a decimal. One that a spreadsheet would cut short is text.
 func (s *sheet) number(i, style int, decimal string) {
-	if len(strings.TrimLeft(decimal, "-0.")) > exact+1 {
+	if len(strings.TrimLeft(decimal, "-0."))-strings.Count(decimal, ".") > exact {
 		s.text(i, style, decimal)
 		return
 	}
