@@ -270,45 +270,52 @@ func TestWorkbooksOpenInLibreOffice(t *testing.T) {
 	e := newEstate(t)
 	e.fill()
 	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 1_234_567}}
-	for what, names := range map[string][]string{
+	sheetsOf := map[string][]string{
 		"sessions":       {"全部", "1号楼", "3号楼", "10号楼", "计费依据"},
 		"statements":     {"全部", "1号楼", "3号楼", "10号楼"},
 		"notice":         {"公示"},
 		"flags":          {"提醒"},
 		"reconciliation": {"对账"},
-	} {
-		r := Request{What: what, Format: "xlsx", Span: Span{Month: "2026-11"}}
-		file := filepath.Join(t.TempDir(), what+".xlsx")
-		if err := os.WriteFile(file, e.export(r), 0o600); err != nil {
+	}
+	dir, files, n := t.TempDir(), []string(nil), 0
+	for _, what := range Exports {
+		files, n = append(files, filepath.Join(dir, what+".xlsx")), n+len(sheetsOf[what])
+		if err := os.WriteFile(files[len(files)-1], e.export(Request{What: what, Format: "xlsx", Span: Span{Month: "2026-11"}}), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sheets := realserver.OpenInOffice(t, file)
-		if len(sheets) != len(names) {
-			t.Errorf("%s has sheets %v, want %v", what, sheets, names)
-		}
+	}
+	opened := realserver.OpenInOffice(t, files...)
+	if len(opened) != n {
+		t.Errorf("%d sheets are %v", n, opened)
+	}
+	for _, what := range Exports {
 		rows := map[string][][]string{}
-		for _, name := range names {
-			rows[name] = readCSV(t, sheets[name])
+		for _, name := range sheetsOf[what] {
+			rows[name] = readCSV(t, opened[what+"-"+name])
 		}
-		r.Format = "csv"
-		want, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(e.export(r), []byte("\ufeff")))).ReadAll()
+		want, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(e.export(Request{What: what, Format: "csv", Span: Span{Month: "2026-11"}}), []byte("\ufeff")))).ReadAll()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := rows[names[0]]
-		if len(got) != len(want) {
-			t.Fatalf("%s: %d rows, want %d", what, len(got), len(want))
-		}
-		for i := range want {
-			for j := range want[i] {
-				a, b := got[i][j], strings.TrimLeft(want[i][j], "\t'")
-				if a != b && (!strings.Contains(b, ".") || a != trim(b)) {
-					t.Errorf("%s, row %d, %s: LibreOffice has %q, the CSV %q", what, i+1, want[0][j], a, b)
-				}
-			}
-		}
-		if len(names) > 1 && len(rows["1号楼"])+len(rows["3号楼"])+len(rows["10号楼"]) != len(want)+2*2 {
+		sameCells(t, what, rows[sheetsOf[what][0]], want)
+		if len(rows) > 1 && len(rows["1号楼"])+len(rows["3号楼"])+len(rows["10号楼"]) != len(want)+2*2 {
 			t.Errorf("%s: the sheets of the buildings have other rows than that of all: %v", what, rows)
+		}
+	}
+}
+
+// sameCells wants a sheet, as LibreOffice read it, to say what the CSV file does.
+func sameCells(t *testing.T, what string, got, want [][]string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d rows, want %d", what, len(got), len(want))
+	}
+	for i := range want {
+		for j := range want[i] {
+			a, b := got[i][j], strings.TrimLeft(want[i][j], "\t'")
+			if a != b && (!strings.Contains(b, ".") || a != trim(b)) {
+				t.Errorf("%s, row %d, %s: LibreOffice has %q, the CSV %q", what, i+1, want[0][j], a, b)
+			}
 		}
 	}
 }
