@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"gateway/view":    stored,
 	"gateway/safety":  slices.Concat(fed, []string{"gateway/lines"}),
 	"gateway/alert":   slices.Concat(fed, []string{"gateway/config", "gateway/view"}),
-	"gateway/billing": stored,
+	"gateway/billing": slices.Concat(stored, []string{"gateway/view"}),
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
 	"gateway/web":     slices.Concat(stored, []string{"gateway/billing", "gateway/view"}),
 
