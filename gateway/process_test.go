@@ -107,7 +107,6 @@ func start(t testing.TB, http string, args ...string) *gateway {
 	g := &gateway{t: t, http: http, log: &lockedBuffer{}, done: make(chan struct{})}
 	g.cmd = exec.Command(binary(t), args...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
-	g.cmd.Env = append(os.Environ(), "GOGC=100") // a test counts on it
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
