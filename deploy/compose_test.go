@@ -118,8 +118,10 @@ func hardened(t *testing.T, p project) {
 		for _, v := range s.Volumes {
 			if _, named := p.Volumes[v.Source]; v.Type == "volume" && named {
 				kept++
-			} else if _, err := os.Stat(v.Source); err != nil {
+			} else if info, err := os.Stat(v.Source); err != nil {
 				t.Errorf("%s mounts what is not there: %v", name, err)
+			} else if strings.HasSuffix(v.Source, ".sh") && info.Mode()&0o111 == 0 {
+				t.Errorf("%s would pass over %s, which is not executable", name, v.Source)
 			}
 		}
 		if kept == 0 {
