@@ -211,11 +211,12 @@ func (r recordCmd) Run(e *env) error {
 type exportCmd struct {
 	What      string `arg:"" help:"${exports}."`
 	Month     string `placeholder:"2026-11" help:"The billing month."`
-	From      string `placeholder:"TIME" help:"First end of a session, a date or RFC 3339."`
+	From      string `placeholder:"TIME" help:"First end of a session, or raising of a flag, a date or RFC 3339."`
 	To        string `placeholder:"TIME" help:"End of the span, excluded."`
-	Building  string `help:"Only this building's households; of a reconciliation, its piles."`
+	Building  string `help:"Only this building's households; of a reconciliation and of flags, its piles."`
 	Household string `help:"Only this household, such as 1-603."`
 	Format    string `default:"csv" help:"${formats} (${default})."`
+	Basis     bool   `help:"Of sessions in csv and html: also the session's id, its registers and bands, and the price of the service. In json and xlsx they always are."`
 	Language  string `placeholder:"LANG" help:"zh-CN or en; else the configuration's."`
 	Output    string `short:"o" default:"-" placeholder:"FILE" help:"File to write; - is standard output (${default})."`
 	Force     bool   `help:"Replace a file that exists."`
@@ -228,15 +229,21 @@ func (x exportCmd) Run(e *env) error {
 		return err
 	}
 	show, end := e.progress("exporting")
-	sum, err := app.Export(e.ctx, cfg, e.options(), app.ExportRequest{
-		What: x.What, Month: x.Month, From: x.From, To: x.To, Building: x.Building, Household: x.Household, Format: x.Format, Language: x.Language,
-		Output: x.Output, Overwrite: x.Force, Progress: show,
+	done, err := app.Export(e.ctx, cfg, e.options(), app.ExportRequest{
+		What: x.What, Month: x.Month, From: x.From, To: x.To, Building: x.Building, Household: x.Household, Format: x.Format, Basis: x.Basis,
+		Language: x.Language, Output: x.Output, Overwrite: x.Force, Progress: show,
 	}, e.stdout)
 	end()
 	if err != nil {
 		return err
 	}
-	e.remark(sum)
+	if done.Draft != "" {
+		fmt.Fprintf(e.stderr, "%s is not closed, and its figures may change: see `pilewatch close-month %s`\n", done.Draft, done.Draft)
+	}
+	if done.Lines == 0 && x.What != "flags" {
+		fmt.Fprintln(e.stderr, "no session is meant by that: where this is a surprise, look at --month, --building, --household")
+	}
+	e.remark(done.Summary)
 	return nil
 }
 
@@ -294,6 +301,23 @@ func (x explainCmd) Run(e *env) error {
 		return err
 	}
 	return app.Explain(e.ctx, cfg, e.options(), x.Session, x.Language, e.stdout)
+}
+
+type alertCmd struct {
+	Test alertTestCmd `cmd:"" help:"Send a marked test message over a channel, and print the channel's answer."`
+}
+
+type alertTestCmd struct {
+	Channel string `arg:"" help:"Name of the channel in the configuration."`
+}
+
+// Run sends the message.
+func (x alertTestCmd) Run(e *env) error {
+	cfg, err := e.load()
+	if err != nil {
+		return err
+	}
+	return app.TestAlert(e.ctx, cfg, x.Channel, e.stdout)
 }
 
 type checkCmd struct {

@@ -1,19 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
+	"pilewatch/gateway/billing"
 	"pilewatch/gateway/realserver"
 )
 
@@ -80,74 +80,6 @@ func fill(t testing.TB, dir string) string {
 		}
 	}
 	return path
-}
-
-// publisher publishes reports in order at QoS 1, some of them in flight.
-type publisher struct {
-	acked atomic.Int64 // all reports before it were acknowledged
-	limit atomic.Int64 // how many are published
-	done  chan error
-}
-
-func publish(t testing.TB, url string, reports []portReport) *publisher {
-	t.Helper()
-	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("piles").SetAutoReconnect(false).SetPingTimeout(time.Minute))
-	if tok := c.Connect(); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
-		t.Fatal("connecting to the broker:", tok.Error())
-	}
-	t.Cleanup(func() { c.Disconnect(0) })
-	p := &publisher{done: make(chan error, 1)}
-	go func() {
-		const window = 50
-		var flying []mqtt.Token
-		for i := 0; i < len(reports) || len(flying) > 0; {
-			if i < len(reports) && int64(i) < p.limit.Load() && len(flying) < window {
-				flying = append(flying, c.Publish(reports[i].topic, 1, false, reports[i].payload))
-				i++
-				continue
-			}
-			if len(flying) == 0 { // until more is allowed
-				select {
-				case <-t.Context().Done():
-					return
-				case <-time.After(5 * time.Millisecond):
-				}
-				continue
-			}
-			if !flying[0].WaitTimeout(2*time.Minute) || flying[0].Error() != nil {
-				p.done <- fmt.Errorf("report %d: %w", p.acked.Load(), errors.Join(flying[0].Error(), errors.New("not acknowledged")))
-				return
-			}
-			flying = flying[1:]
-			p.acked.Add(1)
-		}
-		p.done <- nil
-	}()
-	return p
-}
-
-func (p *publisher) reach(t testing.TB, n int) {
-	t.Helper()
-	p.limit.Store(int64(n))
-	await(t, "reports to be acknowledged", func() error {
-		if a := p.acked.Load(); a < int64(n) {
-			return fmt.Errorf("%d of %d", a, n)
-		}
-		return nil
-	})
-}
-
-func (p *publisher) finish(t testing.TB, n int) {
-	t.Helper()
-	p.limit.Store(int64(n))
-	select {
-	case err := <-p.done:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(time.Minute):
-		t.Fatalf("%d of %d reports acknowledged", p.acked.Load(), n)
-	}
 }
 
 // unwritable waits until the gateway says that it cannot write, and looks that it
@@ -375,6 +307,67 @@ func readable(t testing.TB, cfg, backup string) {
 		t.Errorf("verify: %s", out)
 	}
 	must(t, "backup", "--config", cfg, backup)
+}
+
+// TestAnExportOnADiskThatIsFullLeavesNothing: nothing under the name that was asked
+// for, nor a part of it under another; a file that was there stays as it was.
+func TestAnExportOnADiskThatIsFullLeavesNothing(t *testing.T) {
+	disk := smallDisk(t, 1)
+	if disk == "" {
+		return
+	}
+	dir := t.TempDir()
+	cfg := write(t, dir, "pilewatch.yaml", "tariffs: [{name: t, valid_from: 2026-01-01, electricity: [{price: \"0.641\"}]}]\n")
+	record(t, filepath.Join(dir, "months.ndjson"), monthOfCharges())
+	must(t, "replay", "--config", cfg, filepath.Join(dir, "months.ndjson"))
+	old := write(t, disk, "old", "of last month")
+	filler := fill(t, disk)
+	for _, what := range billing.Exports {
+		for _, format := range billing.Formats {
+			args := []string{"export", what, "--config", cfg, "--month", "2026-10", "--format", format}
+			for _, to := range [][]string{{"-o", filepath.Join(disk, "new")}, {"-o", old, "--force"}} {
+				_, errs, status := pilewatch(t, append(args, to...)...)
+				if status != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "no space left on device; free some space, nothing was left behind") {
+					t.Errorf("%s.%s %v: status %d, %q", what, format, to, status, errs)
+				}
+			}
+			if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil { // > /dev/full
+				status, errs := runTo(t, full, nil, args...)
+				if full.Close(); status != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "no space left on device") {
+					t.Errorf("%s.%s to a full standard output: status %d, %q", what, format, status, errs)
+				}
+			}
+			if format == "xlsx" { // its rows wait in temporary files
+				status, errs := runTo(t, io.Discard, []string{"TMPDIR=" + disk}, args...)
+				if status != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "set TMPDIR to a folder with room") {
+					t.Errorf("%s.%s without room for temporary files: status %d, %q", what, format, status, errs)
+				}
+			}
+		}
+	}
+	data, err := os.ReadFile(old)
+	if err != nil || string(data) != "of last month" {
+		t.Errorf("the file that was there: %q, %v", data, err)
+	}
+	if left, err := os.ReadDir(disk); err != nil || len(left) != 2 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "export", "sessions", "--config", cfg, "--month", "2026-10", "--format", "xlsx", "-o", filepath.Join(disk, "new"))
+}
+
+// runTo runs a command with a standard output and environment of its own.
+func runTo(t testing.TB, stdout io.Writer, env []string, args ...string) (status int, stderr string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary(t), args...)
+	var errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Env = stdout, &errs, append(os.Environ(), env...)
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), errs.String()
 }
 
 func TestAnUpgradeWithoutRoomForTheCopyChangesNothing(t *testing.T) {

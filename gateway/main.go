@@ -58,7 +58,7 @@ type commands struct {
 	Simulate simulateCmd   `cmd:"" help:"Publish the simulated piles to a broker."`
 	Replay   replayCmd     `cmd:"" help:"Run recorded messages through the whole pipeline into the ledger, as fast as it goes."`
 	Record   recordCmd     `cmd:"" help:"Write what the broker carries to a file that replay reads."`
-	Export   exportCmd     `cmd:"" help:"Write sessions, statements, the notice board or the reconciliation, for a month or a span."`
+	Export   exportCmd     `cmd:"" help:"Write sessions, statements, the notice board, flags or the reconciliation, for a month or a span."`
 	Close    closeMonthCmd `cmd:"" name:"close-month" help:"Close a billing period for good; what arrives later goes to the next as 补记."`
 	Explain  explainCmd    `cmd:"" help:"Print how a session's bill came about, step by step."`
 	Backtest backtestCmd   `cmd:"" help:"Try the overuse rules, or other thresholds, on the ledger's past or on recorded traces, and report what they would have flagged."`
@@ -66,6 +66,7 @@ type commands struct {
 	Backup   backupCmd     `cmd:"" help:"Copy the ledger to a file, also while the gateway runs; --help says how to restore it."`
 	Repair   repairCmd     `cmd:"" help:"Set damaged journal blocks aside, after a copy, so that the gateway can go on without them."`
 	Check    checkCmd      `cmd:"" help:"Load configuration and registries, try broker and InfluxDB, and print what was found."`
+	Alert    alertCmd      `cmd:"" help:"Try the channels of alerts."`
 	User     userCmd       `cmd:"" help:"Manage who may see the page."`
 	Version  versionCmd    `cmd:"" help:"Print version, commit and Go version."`
 }

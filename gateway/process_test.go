@@ -211,6 +211,12 @@ func await(t testing.TB, what string, try func() error) {
 // awaitUntil is await with a deadline of its own.
 func awaitUntil(t testing.TB, deadline time.Time, what string, try func() error) {
 	t.Helper()
+	awaitEvery(t, 50*time.Millisecond, deadline, what, try)
+}
+
+// awaitEvery tries less often, where trying costs what is measured.
+func awaitEvery(t testing.TB, pause time.Duration, deadline time.Time, what string, try func() error) {
+	t.Helper()
 	for {
 		err := try()
 		if err == nil {
@@ -219,7 +225,7 @@ func awaitUntil(t testing.TB, deadline time.Time, what string, try func() error)
 		if time.Now().After(deadline) {
 			t.Fatalf("waiting for %s: %v", what, err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

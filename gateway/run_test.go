@@ -78,6 +78,33 @@ func TestWhatWasAcknowledgedSurvivesAnyKillAndIsThereOnce(t *testing.T) {
 	}
 }
 
+// TestWhatAPileWasToldSurvivesAnyKill is the same with the embedded broker: a pile
+// sends again only what it has no PUBACK for.
+func TestWhatAPileWasToldSurvivesAnyKill(t *testing.T) {
+	charges, reports := shortCharges(damageDay, 4, 10, 100)
+	cfg, addr, url := embedded(t, t.TempDir())
+	g := start(t, addr, "run", "--config", cfg)
+	random := rand.New(rand.NewPCG(3, 4))
+	told := 0
+	for n := range kills / 2 {
+		p := publish(t, url, reports[told:(n+1)*len(reports)/(kills/2+1)])
+		p.limit.Store(int64(len(reports)))
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // somewhere in the load
+		g.kill()
+		<-p.done // with an error, or done already
+		told += int(p.acked.Load())
+		g = start(t, addr, "run", "--config", cfg)
+	}
+	p := publish(t, url, reports[told:])
+	p.finish(t, len(reports)-told)
+	closedAll(t, g, len(charges))
+	checkSessions(t, g, charges)
+	g.stop()
+	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
+		t.Errorf("verify: %s", out)
+	}
+}
+
 func TestInfluxDBThatIsAttachedLaterGetsThePast(t *testing.T) {
 	day := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 	charges, reports := shortCharges(day, 2, 3, 60)
@@ -134,14 +161,11 @@ func mustGet(t testing.TB, g *gateway, path string) []byte {
 	return body
 }
 
-// TestWhatIsRecordedReplaysToTheSame runs the gateway on its embedded broker with
-// the simulated piles, records them, and replays the recording.
-func TestWhatIsRecordedReplaysToTheSame(t *testing.T) {
-	dir, addr, mqttAddr := t.TempDir(), freeAddr(t), freeAddr(t)
-	cfg := write(t, dir, "pilewatch.yaml", fmt.Sprintf("mqtt: {listen: %q}\nhttp: {listen: %q}\n", mqttAddr, addr))
-	g := start(t, addr, "run", "--config", cfg)
-	recording := filepath.Join(dir, "day.ndjson")
-	rec := exec.Command(binary(t), "record", "--config", cfg, "-o", recording)
+// startRecording records what the broker carries, and gives how to end that when
+// the file has so many messages.
+func startRecording(t testing.TB, cfg, file string) (end func(messages int)) {
+	t.Helper()
+	rec := exec.Command(binary(t), "record", "--config", cfg, "-o", file)
 	said := &lockedBuffer{}
 	rec.Stderr = said
 	if err := rec.Start(); err != nil {
@@ -153,21 +177,35 @@ func TestWhatIsRecordedReplaysToTheSame(t *testing.T) {
 		}
 		return nil
 	})
+	return func(messages int) {
+		t.Helper()
+		await(t, "the recording to be whole", func() error {
+			b, err := os.ReadFile(file)
+			if err == nil && strings.Count(string(b), "\n") < messages {
+				err = errors.New("not yet")
+			}
+			return err
+		})
+		if err := rec.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := rec.Wait(); err != nil {
+			t.Fatal("record:", err)
+		}
+	}
+}
+
+// TestWhatIsRecordedReplaysToTheSame runs the gateway on its embedded broker with
+// the simulated piles, records them, and replays the recording.
+func TestWhatIsRecordedReplaysToTheSame(t *testing.T) {
+	dir, addr, mqttAddr := t.TempDir(), freeAddr(t), freeAddr(t)
+	cfg := write(t, dir, "pilewatch.yaml", fmt.Sprintf("mqtt: {listen: %q}\nhttp: {listen: %q}\n", mqttAddr, addr))
+	g := start(t, addr, "run", "--config", cfg)
+	recording := filepath.Join(dir, "day.ndjson")
+	end := startRecording(t, cfg, recording)
 	must(t, "simulate", "--broker", "tcp://"+mqttAddr, "--piles", "2", "--ports", "4", "--interval", "300s",
 		"--from", "2026-11-20", "--to", "2026-11-21", "--speed", "0", "--fault", "duplicates")
-	await(t, "the recording to be whole", func() error {
-		b, err := os.ReadFile(recording)
-		if err == nil && strings.Count(string(b), "\n") < int(metric(t, g, "pilewatch_messages_received_total", "")) {
-			err = errors.New("not yet")
-		}
-		return err
-	})
-	if err := rec.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := rec.Wait(); err != nil {
-		t.Fatal("record:", err)
-	}
+	end(int(metric(t, g, "pilewatch_messages_received_total", "")))
 	g.stop()
 	lived := must(t, "export", "sessions", "--config", cfg, "--format", "json")
 	if strings.Count(lived, "session_id") < 5 {
@@ -276,7 +314,7 @@ func TestTheExamplesLoadAsTheyAre(t *testing.T) {
 		t.Skipf("the examples are not here: %v", err)
 	}
 	out, _, _ := pilewatch(t, "check", "--config", filepath.Join(dir, "pilewatch.yaml"))
-	for _, want := range []string{"ok    registry       3 piles, 3 cards", "ok    tariffs        2", "not active yet"} {
+	for _, want := range []string{"ok    registry       3 piles, 3 cards", "ok    tariffs        2", "ok    alerts         hook (webhook)", "FAIL  alerts         alerts channel \"office\""} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check does not say %q:\n%s", want, out)
 		}

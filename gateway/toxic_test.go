@@ -34,9 +34,14 @@ func (n *network) addr() string { return n.proxy.Listen }
 
 // drop loses all that is sent from now on. Connections stay open, those that
 // come too, and nobody is told.
-func (n *network) drop() {
+func (n *network) drop() { n.lose("upstream", "downstream") }
+
+// deafen loses what is sent to the server alone: acknowledgements, for one.
+func (n *network) deafen() { n.lose("upstream") }
+
+func (n *network) lose(streams ...string) {
 	n.t.Helper()
-	for _, stream := range []string{"upstream", "downstream"} {
+	for _, stream := range streams {
 		if _, err := n.proxy.Toxics.AddToxicJson(strings.NewReader(`{"type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`)); err != nil {
 			n.t.Fatal(err)
 		}

@@ -89,9 +89,18 @@ func dialRaw(b testing.TB, addr, id string) net.Conn {
 // returns when the last has it.
 func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 	b.Helper()
+	l.publishTold(b, addr, id, window, new(progress))
+}
+
+// progress is how far a publisher is.
+type progress struct{ sent, acked atomic.Int64 }
+
+// publishTold is publish, and tells how far it is: a message is sent at the latest
+// when the broker can have it, and acknowledged at the earliest when it is.
+func (l wireLoad) publishTold(b testing.TB, addr, id string, window int, at *progress) {
+	b.Helper()
 	c := dialRaw(b, addr, id)
 	defer c.Close()
-	var acked atomic.Int64
 	moved, failed := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
 		r := bufio.NewReaderSize(c, 64<<10)
@@ -100,7 +109,7 @@ func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 				failed <- err
 				return
 			}
-			if acked.Add(1); r.Buffered() < 4 {
+			if at.acked.Add(1); r.Buffered() < 4 {
 				select {
 				case moved <- struct{}{}:
 				default:
@@ -110,11 +119,12 @@ func (l wireLoad) publish(b testing.TB, addr, id string, window int) {
 		failed <- nil
 	}()
 	for sent := 0; sent < len(l.ends); {
-		room := min(window-(sent-int(acked.Load())), len(l.ends)-sent, 256)
+		room := min(window-(sent-int(at.acked.Load())), len(l.ends)-sent, 256)
 		if room < min(64, window, len(l.ends)-sent) {
 			<-moved
 			continue
 		}
+		at.sent.Store(int64(sent + room))
 		from := 0
 		if sent > 0 {
 			from = l.ends[sent-1]
@@ -237,18 +247,23 @@ func sinkOfNothing(b testing.TB) string {
 	return s.URL
 }
 
+// scrapeEvery is how often the gateway is asked how far it is: an answer takes it
+// milliseconds, with a series for each port, and Prometheus asks every 15 s.
+const scrapeEvery = 250 * time.Millisecond
+
 // deliver waits until the gateway has committed and delivered a wireLoad, and gives
 // when it had committed it.
 func (g *gateway) deliver(b testing.TB, readings int) (committed time.Time) {
 	b.Helper()
-	await(b, "the commit", func() error {
+	deadline := time.Now().Add(2 * time.Minute)
+	awaitEvery(b, scrapeEvery, deadline, "the commit", func() error {
 		if n := metric(b, g, "pilewatch_readings_committed_total", ""); int(n) < readings {
 			return fmt.Errorf("%.0f of %d readings", n, readings)
 		}
 		return nil
 	})
 	committed = time.Now()
-	await(b, "InfluxDB and the rules", func() error {
+	awaitEvery(b, scrapeEvery, deadline, "InfluxDB and the rules", func() error {
 		if n := metric(b, g, "pilewatch_sink_backlog_readings", ""); n > 0 {
 			return fmt.Errorf("%.0f wait", n)
 		}

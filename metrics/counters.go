@@ -21,11 +21,16 @@ const (
 // noDecoder labels messages that no decoder reads.
 const noDecoder = "none"
 
+// noPile labels a flood of piles that are not in the registry.
+const noPile = "unregistered"
+
 // Known lists the label values that start at 0.
 type Known struct {
 	Decoders []string // names of the decoders that are in use
 	Drops    []string // reasons for which readings are dropped
 	Channels []string // of alerts
+	Floods   []string // kinds of them
+	Estate   string   // of the piles
 }
 
 // Counters counts what the gateway does. Its methods are for any goroutine; none fails.
@@ -33,7 +38,7 @@ type Counters struct {
 	received   *prometheus.CounterVec
 	rejected   *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
-	flood      prometheus.Counter
+	flood      *prometheus.CounterVec
 	unkept     prometheus.Counter
 	committed  prometheus.Counter
 	commit     prometheus.Histogram
@@ -41,17 +46,19 @@ type Counters struct {
 	closed     *prometheus.CounterVec
 	energy     prometheus.Histogram
 	deliveries *prometheus.CounterVec
+	estate     string
 }
 
 // NewCounters makes the counters and registers them. It fails when one of their
 // names is registered already.
 func NewCounters(reg prometheus.Registerer, k Known) (*Counters, error) {
 	c := &Counters{
+		estate:     k.Estate,
 		received:   counter("messages_received_total", "MQTT messages received, by the decoder that reads their topic; none: no decoder does.", "decoder"),
 		rejected:   counter("messages_rejected_total", "Messages, or single entries of them, that could not be read.", "decoder", "reason"),
 		dropped:    counter("readings_dropped_total", "Readings, events and statuses that changed nothing: duplicate, retained without a time of its own, overflow (QoS 0 without room); or late, which is stored but changes no session.", "reason"),
 		committed:  prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "readings_committed_total", Help: "Readings that are on disk in the ledger."}),
-		flood:      prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "flood_messages_total", Help: "Messages over 6,000 a minute of one topic; the log names it."}),
+		flood:      counter("flood_messages_total", "What is over what one topic may say in a minute: messages over 6,000, rejects over 60, old readings over what is looked up; of a pile of the registry, or of unregistered ones. The log names the topic.", "estate", "building", "pile", "kind"),
 		unkept:     prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "rejects_not_kept_total", Help: "Rejects of a flood that were counted, and not kept with their text."}),
 		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "ingest_lag_seconds", Help: "Seconds from the receipt of a message to its commit, at the last commit: the oldest message of it."}),
 		closed:     counter("sessions_closed_total", "Charging sessions that ended; one that was closed as lost, reopened and closed again counts twice.", "stop_reason"),
@@ -97,6 +104,9 @@ func (c *Counters) zero(k Known) {
 	for _, r := range devices.StopReasons {
 		c.closed.WithLabelValues(r)
 	}
+	for _, kind := range k.Floods {
+		c.flood.WithLabelValues(k.Estate, "", noPile, kind)
+	}
 	for _, ch := range k.Channels {
 		for _, r := range []string{ResultOK, ResultError, ResultRejected} {
 			c.deliveries.WithLabelValues(ch, r)
@@ -124,11 +134,17 @@ func decoderLabel(name string) string {
 // Dropped counts n readings that changed no session.
 func (c *Counters) Dropped(reason string, n int) { c.dropped.WithLabelValues(reason).Add(float64(n)) }
 
-// Flooded counts messages of topics that say too much, and rejects that were not kept.
-func (c *Counters) Flooded(messages, unkept int) {
-	c.flood.Add(float64(messages))
-	c.unkept.Add(float64(unkept))
+// Flooded counts n messages too many of a pile of the registry, or, where pile is
+// "", of any other: what made-up topics name is no label.
+func (c *Counters) Flooded(building, pile, kind string, n int) {
+	if pile == "" {
+		pile = noPile
+	}
+	c.flood.WithLabelValues(c.estate, building, pile, kind).Add(float64(n))
 }
+
+// Unkept counts n rejects that were not kept with their text.
+func (c *Counters) Unkept(n int) { c.unkept.Add(float64(n)) }
 
 // Committed counts a commit with its readings, and how long it took.
 func (c *Counters) Committed(readings int, took time.Duration) {

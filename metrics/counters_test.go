@@ -35,6 +35,9 @@ func TestCountersCountWhatTheyAreTold(t *testing.T) {
 	c.SessionClosed("full", 4_000_000)
 	c.SessionClosed("something new", 1)
 	c.AlertDelivered("office", ResultOK)
+	c.Flooded("3", "P01", "messages", 5)
+	c.Flooded("", "", "rejects", 2)
+	c.Unkept(3)
 	c.AlertDelivered("office", ResultError)
 	for _, v := range []struct {
 		m    prometheus.Collector
@@ -49,6 +52,9 @@ func TestCountersCountWhatTheyAreTold(t *testing.T) {
 		{c.lag, 0.25},
 		{c.closed.WithLabelValues("full"), 2},
 		{c.closed.WithLabelValues("unknown"), 1},
+		{c.flood.WithLabelValues("fuxing", "3", "P01", "messages"), 5},
+		{c.flood.WithLabelValues("fuxing", "", "unregistered", "rejects"), 2},
+		{c.unkept, 3},
 		{c.deliveries.WithLabelValues("office", "ok"), 1},
 		{c.deliveries.WithLabelValues("office", "error"), 1},
 	} {
@@ -102,6 +108,7 @@ func TestKnownLabelsStartAtZero(t *testing.T) {
 		"readings_dropped_total":   4,                          //
 		"sessions_closed_total":    len(devices.StopReasons),   //
 		"alert_deliveries_total":   3,                          // one channel, three results
+		"flood_messages_total":     3,                          // kinds, of piles that are not in the registry
 		"readings_committed_total": 1, "ingest_lag_seconds": 1, //
 		"commit_duration_seconds": 1, "session_energy_joules": 1,
 	} {

@@ -124,7 +124,7 @@ func (w *world) registry(t testing.TB, change ...func(*Options)) *prometheus.Reg
 func known() Known {
 	return Known{
 		Decoders: []string{"native", "tasmota"}, Drops: []string{"duplicate", "late", "retained", "overflow"},
-		Channels: []string{"office"},
+		Channels: []string{"office"}, Floods: []string{"messages", "rejects", "old"}, Estate: "fuxing",
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/alert"
 	"pilewatch/gateway/broker"
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/feed"
@@ -64,6 +65,7 @@ type App struct {
 	settings session.Settings
 	batcher  *ingest.Batcher
 	safety   *safety.Consumer
+	alerts   *alert.Dispatcher
 	metrics  *meters
 
 	pipeline *ingest.Pipeline
@@ -156,6 +158,9 @@ func (a *App) Start(ctx context.Context) error {
 		a.metrics.committed(t)
 		a.metrics.name(t)
 	}, a.log)
+	if err := a.makeAlerts(); err != nil {
+		return err
+	}
 	if err := a.makeSource(); err != nil {
 		return err
 	}
@@ -168,18 +173,20 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.httpAddr = ln.Addr().String()
+	a.onStop(a.startIngest(ctx)) // stops after the consumers: its last checkpoint has all that they wrote before it
 	if err := errors.Join(a.startConsumers(ctx), a.metrics.watch()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	a.startIngest(ctx)
+	a.log.Info("the state of before is restored", "entries_after_checkpoint", a.batcher.Replayed(), "entries_after_checkpoint_safety", a.safety.Replayed())
 	a.serve(page, ln)
 	a.log.Info("gateway running", "page", "http://"+a.httpAddr, "ledger", a.cfg.DataDir, "version", a.opts.Version.Version)
 	return nil
 }
 
-// startIngest starts source and pipeline. When they stop, the source takes no
-// more, the pipeline commits and acknowledges what it has, and then the source leaves.
-func (a *App) startIngest(ctx context.Context) {
+// startIngest starts source and pipeline, and gives how to stop them: the source
+// takes no more, the pipeline commits and acknowledges what it has, and then the
+// source leaves.
+func (a *App) startIngest(ctx context.Context) (stop func() error) {
 	base := context.WithoutCancel(ctx)
 	taking, stopTaking := context.WithCancel(base)
 	working, stopWorking := context.WithCancel(base)
@@ -195,14 +202,14 @@ func (a *App) startIngest(ctx context.Context) {
 			a.fail(err)
 		}
 	})
-	a.onStop(func() error {
+	return func() error {
 		stopTaking()
 		stopWorking()
 		pipeline.Wait()
 		close(drained)
 		source.Wait()
 		return nil
-	})
+	}
 }
 
 // makeSource makes the subscriber to the configured broker, or the embedded one.
@@ -268,6 +275,9 @@ func taken(err error, key string) error {
 // startConsumers starts who reads the journal.
 func (a *App) startConsumers(ctx context.Context) error {
 	consumers, err := a.consumers()
+	if err == nil {
+		err = a.alerts.Begin(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -282,6 +292,7 @@ func (a *App) startConsumers(ctx context.Context) error {
 		a.runners = append(a.runners, r)
 		wg.Go(func() { r.Run(reading) })
 	}
+	wg.Go(func() { a.alerts.Run(reading) })
 	wg.Go(func() { a.watchSilence(reading) })
 	wg.Go(func() { a.tidy(reading) })
 	wg.Go(func() { a.ledger.Scrub(reading) })

@@ -32,9 +32,6 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 	if ids := rulesOff(cfg); len(ids) > 0 {
 		off = "; off: " + strings.Join(ids, ", ")
 	}
-	if ids := rulesWaiting(cfg); len(ids) > 0 {
-		off += "; configured and not active yet: " + strings.Join(ids, ", ")
-	}
 	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
 	l, err := checkLedger(ctx, cfg, o)
 	c.line("ledger", err, "%s%s", cfg.DataDir, l.note)
@@ -197,14 +194,4 @@ func (c *checker) page(cfg *config.Config, running bool) {
 		err = errors.Join(cfg.CheckExposure(users), free(cfg.HTTP.Listen, "http.listen", running))
 	}
 	c.line("page", err, "http://%s, %d users", cfg.HTTP.Listen, users)
-}
-
-// alerts says what is configured and not delivered by this version.
-func (c *checker) alerts(cfg *config.Config) {
-	n := len(cfg.Alerts.Channels)
-	if n == 0 {
-		c.line("alerts", nil, "none configured")
-		return
-	}
-	c.line("alerts", nil, "%d channels, valid; not active yet: this version raises flags on the page, in the API and in metrics, and sends no messages", n)
 }

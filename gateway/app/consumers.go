@@ -44,7 +44,7 @@ func applyRules(cfg *config.Config, rules safety.Rules) error {
 
 // consumers gives who reads the journal.
 func (a *App) consumers() ([]feed.Consumer, error) {
-	cs := []feed.Consumer{a.safety}
+	cs := append([]feed.Consumer{a.safety}, a.alerts.Consumers()...)
 	if a.cfg.InfluxDB == nil {
 		return cs, nil
 	}
@@ -61,17 +61,6 @@ func (a *App) consumers() ([]feed.Consumer, error) {
 func influxOptions(cfg *config.Config) influx.Options {
 	i := cfg.InfluxDB
 	return influx.Options{URL: i.URL, Org: i.Org, Bucket: i.Bucket, Token: i.Token.Resolve, Estate: cfg.Estate.ID}
-}
-
-// rulesWaiting lists the rules with thresholds that this version does not have.
-func rulesWaiting(cfg *config.Config) (ids []string) {
-	for id, r := range cfg.Safety.Rules {
-		if len(r.Values) > 0 && !slices.Contains(safety.Built(), id) {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // rulesOff lists the rules that the configuration switches off.

@@ -24,6 +24,7 @@ type ExportRequest struct {
 	Building  string
 	Household string
 	Format    string
+	Basis     bool   // of sessions: what each fee came from, too
 	Language  string // zh-CN or en; "" for the configured one
 	Output    string // a file, or - for standard output
 	Overwrite bool
@@ -36,7 +37,7 @@ func (r *ExportRequest) request(cfg *config.Config) (billing.Request, error) {
 		r.Language = cfg.Language
 	}
 	q := billing.Request{
-		What: r.What, Format: r.Format, English: r.Language == "en",
+		What: r.What, Format: r.Format, English: r.Language == "en", Basis: r.Basis,
 		Span: billing.Span{Month: r.Month, Building: r.Building, Household: r.Household},
 	}
 	if r.Language != "en" && r.Language != "zh-CN" {
@@ -57,6 +58,7 @@ func (r *ExportRequest) request(cfg *config.Config) (billing.Request, error) {
 func billingConfig(cfg *config.Config) billing.Config {
 	c := billing.Config{
 		Estate: cfg.Estate.Name, Phone: cfg.Billing.Phone, Location: cfg.Estate.Location, Tariffs: cfg.Tariffs, NoticeHouseholds: cfg.Billing.NoticeHouseholds,
+		NoticeMinHouseholds: cfg.Billing.NoticeMinHouseholds,
 	}
 	for _, g := range cfg.Billing.GridBills {
 		c.GridBills = append(c.GridBills, billing.GridBill{Month: g.Month, Building: g.Building, EnergyMWh: g.EnergyMWh, Amount: g.Amount})
@@ -64,30 +66,38 @@ func billingConfig(cfg *config.Config) billing.Config {
 	return c
 }
 
+// Exported is what a person wants to know of an export.
+type Exported struct {
+	billing.Summary
+	Draft string // the month, where it is not closed: its figures may change
+}
+
 // Export writes an export of the ledger, also while a gateway runs on it.
-func Export(ctx context.Context, cfg *config.Config, o Options, r ExportRequest, stdout io.Writer) (billing.Summary, error) {
+func Export(ctx context.Context, cfg *config.Config, o Options, r ExportRequest, stdout io.Writer) (x Exported, err error) {
 	q, err := r.request(cfg)
 	if err != nil {
-		return billing.Summary{}, Usage(err)
+		return x, Usage(err)
 	}
 	l, err := ledger.OpenRead(ctx, cfg.DataDir, o.Log)
 	if err != nil {
-		return billing.Summary{}, err
+		return x, err
 	}
 	defer l.Close()
 	book, err := billing.OpenBook(ctx, l, billingConfig(cfg))
 	if err != nil {
-		return billing.Summary{}, err
+		return x, err
+	}
+	if r.What != "flags" && r.Month != "" && !book.Closed(r.Month) {
+		x.Draft = r.Month
 	}
 	if r.Progress != nil {
 		book.Progress = r.Progress
 	}
-	var sum billing.Summary
 	err = writeWhole(r.Output, r.Overwrite, stdout, func(w io.Writer) error {
-		sum, err = book.Export(ctx, q, w)
+		x.Summary, err = book.Export(ctx, q, w)
 		return err
 	})
-	return sum, err
+	return x, err
 }
 
 // CloseMonth freezes a billing period, also while a gateway runs on the ledger.

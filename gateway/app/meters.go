@@ -29,7 +29,7 @@ func newMeters(a *App) (*meters, error) {
 	}
 	var err error
 	m.counters, err = metrics.NewCounters(m.registry, metrics.Known{
-		Decoders: catalog.Names(), Drops: ingest.DropReasons, Channels: channels,
+		Decoders: catalog.Names(), Drops: ingest.DropReasons, Channels: channels, Floods: ingest.FloodKinds, Estate: a.cfg.Estate.ID,
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +82,10 @@ func (m *meters) committed(t ingest.Tally) {
 			m.counters.Received("", n)
 		}
 	}
-	m.counters.Flooded(t.Flood, t.Unkept)
+	for k, n := range t.Flood {
+		m.counters.Flooded(m.app.settings.Piles[k.Pile].Building, k.Pile, k.Kind, n)
+	}
+	m.counters.Unkept(t.Unkept)
 	for reason, n := range t.Drops {
 		m.counters.Dropped(reason, n)
 	}
@@ -98,7 +101,7 @@ func (m *meters) committed(t ingest.Tally) {
 // name says in the log who sends too much, or what can't be read: once a minute each.
 func (m *meters) name(t ingest.Tally) {
 	for _, l := range t.Loud {
-		m.app.log.Warn("a topic has more to say than a pile should, or much that can't be read: look at this pile and what it sends (/api/v1/rejects)",
-			"topic", l.Topic, "messages_this_minute", l.Messages, "rejects_this_minute", l.Rejects)
+		m.app.log.Warn("a topic has more to say than a pile should, or much that can't be read or is old: look at this pile and what it sends (/api/v1/rejects)",
+			"topic", l.Topic, "pile", l.Pile, "kind", l.Kind, "messages_this_minute", l.Messages, "rejects_this_minute", l.Rejects)
 	}
 }

@@ -33,7 +33,11 @@ func (a *App) webServer() (*web.Server, error) {
 		Ledger: a.ledger, Live: a.batcher, Users: users,
 		Checks:  map[string]func() error{"ledger": a.ledger.Writable, "mqtt": a.source.Connected},
 		Metrics: a.metrics.handler(), Export: http.HandlerFunc(a.export), Bills: a.book, Log: a.log,
-		Judged: func(v ledger.Verdict) { a.safety.Judged(v) },
+		Judged: func(v ledger.Verdict) {
+			a.safety.Judged(v)
+			a.alerts.Judged()
+		},
+		Channels: a.alertChannels,
 	}), nil
 }
 
@@ -45,12 +49,19 @@ func (a *App) book(ctx context.Context) (*billing.Book, error) {
 // export answers GET /export/{what}.{format} with the same file as the command.
 func (a *App) export(w http.ResponseWriter, r *http.Request) {
 	what, format, _ := strings.Cut(r.PathValue("file"), ".")
-	q := r.URL.Query()
+	q, ok := web.Parameters(w, r, "month", "from", "to", "building", "household", "language", "basis")
+	if !ok {
+		return
+	}
+	plus := func(v string) string { return strings.Replace(v, " ", "+", 1) } // one that nobody encoded arrives as a space
 	req := ExportRequest{
-		What: what, Format: format, Month: q.Get("month"), From: q.Get("from"), To: q.Get("to"), Building: q.Get("building"), Household: q.Get("household"),
-		Language: q.Get("language"),
+		What: what, Format: format, Month: q["month"], From: plus(q["from"]), To: plus(q["to"]), Building: q["building"], Household: q["household"],
+		Basis: q["basis"] == "true", Language: q["language"],
 	}
 	x, err := req.request(a.cfg)
+	if err == nil && q["basis"] != "" && !req.Basis {
+		err = fmt.Errorf("basis %q: expected true, or leave it out", q["basis"])
+	}
 	if err != nil {
 		web.Problem(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "--", ""))
 		return
@@ -99,6 +110,9 @@ var contentTypes = map[string]string{
 
 func fileName(r ExportRequest) string {
 	parts := []string{r.What}
+	if r.Basis {
+		parts = append(parts, "basis")
+	}
 	for _, p := range []string{r.Month, r.From, r.To, r.Building, r.Household} {
 		if p != "" {
 			parts = append(parts, strings.Map(plain, p))

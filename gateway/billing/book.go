@@ -32,7 +32,10 @@ type Config struct {
 	Location         *time.Location
 	Tariffs          []tariff.Tariff
 	NoticeHouseholds bool // the committee wants masked households on the notice board
-	GridBills        []GridBill
+	// NoticeMinHouseholds is how many households a row of the notice sums up at
+	// least; 0 is as good as 1.
+	NoticeMinHouseholds int
+	GridBills           []GridBill
 }
 
 // GridBill is a bill of the grid company, as somebody typed it in.
@@ -121,6 +124,9 @@ func (b *Book) lastClosed() string {
 	return b.periods[len(b.periods)-1].Month
 }
 
+// Closed reports whether a month is closed.
+func (b *Book) Closed(month string) bool { return b.heads[month] != nil }
+
 // MonthLines calls do with every line of a month: sessions by their ends, then
 // adjustments. It holds none of them, and stops at the first error of do.
 func (b *Book) MonthLines(ctx context.Context, month string, do func(*Line) error) error {
@@ -140,7 +146,7 @@ func (b *Book) MonthLines(ctx context.Context, month string, do func(*Line) erro
 }
 
 func (b *Book) monthLines(ctx context.Context, month string, from, to devices.Millis, do func(*Line) error) error {
-	if b.heads[month] != nil {
+	if b.Closed(month) {
 		return b.ledger.EachPeriodLine(ctx, month, func(p *ledger.PeriodLine) error {
 			ln, err := readLine(p)
 			if err != nil {

@@ -88,7 +88,7 @@ func (e *explainer) what() {
 	}
 	e.say("  户号 %s，卡尾号 %s，桩 %s 端口 %s，订单 %s", "  household %s, card ending %s, pile %s port %s, order %s",
 		household, dash(e.ln.CardLast4), s.Pile, strconv.Itoa(int(s.Port)), dash(s.Order))
-	e.say("  %s 至 %s，%s，停止原因：%s", "  %s to %s, %s, stop reason: %s", clock(s.Start, e.b.Location), clock(s.End, e.b.Location), s.Duration().String(), e.reason(s.Reason))
+	e.say("  %s 至 %s，%s，停止原因：%s", "  %s to %s, %s, stop reason: %s", clock(s.Start, e.b.Location), clock(s.End, e.b.Location), s.Duration().String(), e.of(reasonWords, s.Reason))
 	e.say("  峰值功率 %s W，数据质量：%s", "  peak power %s W, data quality: %s", watts(s.PeakMW), e.quality(s.Quality))
 	for _, q := range []struct {
 		is               session.Quality

@@ -12,7 +12,7 @@ import (
 
 // Exports are what can be exported of bills, and Formats in which formats.
 var (
-	Exports = []string{"sessions", "statements", "notice", "reconciliation"}
+	Exports = []string{"sessions", "statements", "notice", "flags", "reconciliation"}
 	Formats = []string{"csv", "xlsx", "json", "html"}
 )
 
@@ -21,6 +21,7 @@ type Request struct {
 	What    string
 	Format  string
 	English bool // headings and words; else Chinese
+	Basis   bool // of sessions in csv and html, more columns: session, registers, bands; json and xlsx have them anyway
 	Span
 }
 
@@ -31,6 +32,9 @@ func (r *Request) Check() error {
 	}
 	if !slices.Contains(Formats, r.Format) {
 		return fmt.Errorf("format %q: expected one of %s", r.Format, strings.Join(Formats, ", "))
+	}
+	if r.Basis && r.What != "sessions" {
+		return fmt.Errorf("export %s with --basis: the basis is of sessions; ask for those", r.What)
 	}
 	if r.Household != "" && (r.What == "notice" || r.What == "reconciliation") {
 		return fmt.Errorf("export %s of a single household: it is of the estate; ask for statements or sessions", r.What)
@@ -64,6 +68,8 @@ func (b *Book) Export(ctx context.Context, r Request, w io.Writer) (Summary, err
 		err = x.statements(ctx, w)
 	case "notice":
 		err = x.notice(ctx, w)
+	case "flags":
+		err = x.flagged(ctx, w)
 	case "reconciliation":
 		err = x.reconciliation(ctx, w)
 	}
@@ -104,12 +110,49 @@ func (x *export) title() string {
 	return from + " – " + to
 }
 
-// closed reports whether the export is of a closed period.
-func (x *export) closed() bool { return x.heads[x.Month] != nil }
+// table writes a table of one sheet, in any format but json, row by row.
+func (x *export) table(w io.Writer, title, sheet string, l *layout, rows func(tableWriter) error) error {
+	var t tableWriter
+	var err error
+	switch x.Format {
+	case "csv":
+		t, err = newCSV(l, w)
+	case "html":
+		t, err = x.newHTML(title, l, w)
+	default:
+		return x.workbook(w, "", func(b *workbook) error {
+			s, err := b.sheet(sheet, l)
+			if err != nil {
+				return err
+			}
+			return rows(s)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if err := rows(t); err != nil {
+		return err
+	}
+	return t.end()
+}
 
-// table writes rows that fit in memory, in any format but json.
-func (x *export) table(w io.Writer, title, sheet string, l *layout, rows [][]value) error {
-	write := func(t tableWriter) error {
+// workbook writes one of several sheets; the one named last comes last.
+func (x *export) workbook(w io.Writer, last string, fill func(*workbook) error) error {
+	b, err := newWorkbook()
+	if err != nil {
+		return err
+	}
+	defer b.close() //nolint:errcheck // what it could not remove is the temporary folder's
+	if err := fill(b); err != nil {
+		return err
+	}
+	return b.write(w, last)
+}
+
+// all gives rows that fit in memory.
+func all(rows [][]value) func(tableWriter) error {
+	return func(t tableWriter) error {
 		for _, r := range rows {
 			if err := t.row(r); err != nil {
 				return err
@@ -117,31 +160,4 @@ func (x *export) table(w io.Writer, title, sheet string, l *layout, rows [][]val
 		}
 		return nil
 	}
-	switch x.Format {
-	case "csv":
-		t, err := newCSV(l, w)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(t), t.end())
-	case "html":
-		t, err := x.newHTML(title, l, w)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(t), t.end())
-	}
-	book, err := newWorkbook()
-	if err != nil {
-		return err
-	}
-	defer book.close() //nolint:errcheck // what it could not remove is the temporary folder's
-	s, err := book.sheet(sheet, l)
-	if err != nil {
-		return err
-	}
-	if err := write(s); err != nil {
-		return err
-	}
-	return book.write(w, "")
 }

@@ -15,6 +15,7 @@ import (
 
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/realserver"
+	"pilewatch/gateway/view"
 )
 
 // dump writes a workbook as text: sheet by sheet, what is stored in each cell.
@@ -54,7 +55,7 @@ func dump(t *testing.T, data []byte) []byte {
 func TestExportsAreTheirGoldens(t *testing.T) {
 	e := newEstate(t)
 	e.fill()
-	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 2_500_000}}
+	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 1_234_567}} // less than was collected
 	e.close("2026-10")
 	e.add(e.charge("3-202", "04A1B2C5", "P03", 5, "2026-10-20 10:00:00", time.Hour, 333_333)) // after the close
 	for _, what := range Exports {
@@ -78,6 +79,9 @@ func TestExportsAreTheirGoldens(t *testing.T) {
 				golden(t, name, got)
 			}
 		}
+	}
+	for _, format := range []string{"csv", "html"} {
+		golden(t, "basis."+format, e.export(Request{What: "sessions", Format: format, Basis: true, Span: Span{Month: "2026-11"}}))
 	}
 }
 
@@ -150,6 +154,35 @@ func TestSpansAndChoices(t *testing.T) {
 	}
 }
 
+// TestFlagsAreChosenAsSessionsAre, by when they were raised, however many there are.
+func TestFlagsAreChosenAsSessionsAre(t *testing.T) {
+	e := newEstate(t)
+	e.fill()
+	for i := range 2*flagsAtOnce + 1 {
+		e.flag(e.chargeAt("1-603", "04A1B2C3", "P01", uint8(i%200+1), e.at("2026-12-01 00:00:00").Add(time.Duration(i)*time.Minute), time.Hour, 1))
+	}
+	for _, c := range []struct {
+		what string
+		span Span
+		want int
+	}{
+		{"a month", Span{Month: "2026-11"}, 2},
+		{"many", Span{Month: "2026-12"}, 2*flagsAtOnce + 2}, // an id of each pile alone
+		{"a household", Span{Household: "1-603"}, 2*flagsAtOnce + 1},
+		{"a building", Span{Building: "3"}, 2},
+		{"until one was raised", Span{To: e.at("2026-11-09 23:41:01")}, 1},
+		{"from when one was raised, of another household", Span{From: e.at("2026-11-09 23:41:00"), Household: "9-999"}, 0},
+	} {
+		var got []view.Flag
+		if err := json.Unmarshal(e.export(Request{What: "flags", Format: "json", Span: c.span}), &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != c.want {
+			t.Errorf("%s: %d flags, want %d", c.what, len(got), c.want)
+		}
+	}
+}
+
 func TestAnEmptyMonthIsAWholeFile(t *testing.T) {
 	e := newEstate(t)
 	for _, what := range Exports {
@@ -169,9 +202,10 @@ func TestWhatDoesNotExistIsRefused(t *testing.T) {
 		r    Request
 		want string
 	}{
-		{Request{What: "bills", Format: "csv"}, "export bills: expected one of sessions, statements, notice, reconciliation"},
+		{Request{What: "bills", Format: "csv"}, "export bills: expected one of sessions, statements, notice, flags, reconciliation"},
 		{Request{What: "sessions", Format: "pdf"}, `format "pdf": expected one of csv, xlsx, json, html`},
 		{Request{What: "sessions", Format: "csv", Span: Span{Month: "11"}}, `--month "11": expected a month such as 2026-11`},
+		{Request{What: "statements", Format: "csv", Basis: true}, "export statements with --basis: the basis is of sessions; ask for those"},
 		{Request{What: "notice", Format: "csv", Span: Span{Household: "1-603"}}, "export notice of a single household: it is of the estate; ask for statements or sessions"},
 		{Request{What: "reconciliation", Format: "csv"}, "export reconciliation: give --month; the meters are compared month by month"},
 	} {
@@ -229,45 +263,75 @@ func insideNumber(b []byte, at, n int) bool {
 	return at > 0 && part(b[at-1]) || at+n < len(b) && part(b[at+n])
 }
 
-// TestWorkbooksOpenInLibreOffice has LibreOffice open the workbooks, compute their
-// sums, and say what it read.
+// TestWorkbooksOpenInLibreOffice has LibreOffice open every workbook, compute its
+// sums, and say what it read: the same as in CSV, with numbers and times for what
+// is one.
 func TestWorkbooksOpenInLibreOffice(t *testing.T) {
 	e := newEstate(t)
 	e.fill()
-	file := filepath.Join(t.TempDir(), "sessions.xlsx")
-	if err := os.WriteFile(file, e.export(Request{What: "sessions", Format: "xlsx", Span: Span{Month: "2026-11"}}), 0o600); err != nil {
-		t.Fatal(err)
+	e.config.GridBills = []GridBill{{Month: "2026-11", EnergyMWh: 4_000_000, Amount: 1_234_567}}
+	sheetsOf := map[string][]string{
+		"sessions":       {"全部", "1号楼", "3号楼", "10号楼", "计费依据"},
+		"statements":     {"全部", "1号楼", "3号楼", "10号楼"},
+		"notice":         {"公示"},
+		"flags":          {"提醒"},
+		"reconciliation": {"对账"},
 	}
-	sheets := realserver.OpenInOffice(t, file)
-	for _, name := range []string{"全部", "1号楼", "3号楼", "10号楼", "计费依据"} {
-		if sheets[name] == "" {
-			t.Errorf("no sheet %s: %v", name, sheets)
+	dir, files, n := t.TempDir(), []string(nil), 0
+	for _, what := range Exports {
+		files, n = append(files, filepath.Join(dir, what+".xlsx")), n+len(sheetsOf[what])
+		if err := os.WriteFile(files[len(files)-1], e.export(Request{What: what, Format: "xlsx", Span: Span{Month: "2026-11"}}), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	f, err := os.Open(sheets["全部"])
-	if err != nil {
-		t.Fatal(err)
+	opened := realserver.OpenInOffice(t, files...)
+	if len(opened) != n {
+		t.Errorf("%d sheets are %v", n, opened)
 	}
-	defer f.Close()
-	got, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
+	for _, what := range Exports {
+		rows := map[string][][]string{}
+		for _, name := range sheetsOf[what] {
+			rows[name] = readCSV(t, opened[what+"-"+name])
+		}
+		want, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(e.export(Request{What: what, Format: "csv", Span: Span{Month: "2026-11"}}), []byte("\ufeff")))).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameCells(t, what, rows[sheetsOf[what][0]], want)
+		if len(rows) > 1 && len(rows["1号楼"])+len(rows["3号楼"])+len(rows["10号楼"]) != len(want)+2*2 {
+			t.Errorf("%s: the sheets of the buildings have other rows than that of all: %v", what, rows)
+		}
 	}
-	want, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(e.export(Request{What: "sessions", Format: "csv", Span: Span{Month: "2026-11"}}), []byte("\ufeff")))).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+// sameCells wants a sheet, as LibreOffice read it, to say what the CSV file does.
+func sameCells(t *testing.T, what string, got, want [][]string) {
+	t.Helper()
 	if len(got) != len(want) {
-		t.Fatalf("%d rows, want %d", len(got), len(want))
+		t.Fatalf("%s: %d rows, want %d", what, len(got), len(want))
 	}
 	for i := range want {
 		for j := range want[i] {
 			a, b := got[i][j], strings.TrimLeft(want[i][j], "\t'")
 			if a != b && (!strings.Contains(b, ".") || a != trim(b)) {
-				t.Errorf("row %d, %s: LibreOffice has %q, the CSV %q", i+1, want[0][j], a, b)
+				t.Errorf("%s, row %d, %s: LibreOffice has %q, the CSV %q", what, i+1, want[0][j], a, b)
 			}
 		}
 	}
+}
+
+func readCSV(t *testing.T, file string) [][]string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }
 
 // TestStatementsPrintOneHouseholdAPage prints the statements with Chromium.
@@ -301,6 +365,14 @@ func TestStatementsPrintOneHouseholdAPage(t *testing.T) {
 				}
 			}
 		}
+	}
+	list := filepath.Join(dir, "sessions.html")
+	if err := os.WriteFile(list, e.export(Request{What: "sessions", Format: "html", Basis: true, Span: Span{Month: "2026-11"}}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := realserver.Print(t, list)
+	if all := strings.Join(p.Pages, ""); len(p.Pages) < 3 || strings.Count(all, "订单号") != len(p.Pages) || strings.Count(all, "66次") != 1 || !strings.Contains(p.Info, "A4") {
+		t.Errorf("the sessions: on each page the headings, and the sum once:\n%s", all)
 	}
 	file := filepath.Join(dir, "notice.html")
 	if err := os.WriteFile(file, e.export(Request{What: "notice", Format: "html", Span: Span{Month: "2026-11"}}), 0o600); err != nil {

@@ -34,15 +34,16 @@ func (p page) T(chinese, english string) string { return p.pick(chinese, english
 func (p page) Lang() string { return p.pick("zh-CN", "en") }
 
 type htmlCell struct {
-	Text   string
-	Number bool
+	Text  string
+	Class string // n for a number, s for a short text; neither is broken
+	Share int    // of the table's width, in per cent
 }
 
 func (x *export) page(title string) page {
 	h := x.head(x.Month)
 	return page{
 		words: x.words, Estate: h.Estate, Phone: h.Phone, Title: title, Span: x.title(), Style: template.CSS(style), //nolint:gosec // our own
-		Draft: x.Month != "" && !x.closed(),
+		Draft: x.What != "flags" && x.Month != "" && !x.Closed(x.Month),
 	}
 }
 
@@ -53,6 +54,13 @@ type htmlTable struct {
 	totals totals
 	out    *bufio.Writer
 	tmpl   *template.Template
+}
+
+// htmlRow is a row of a table, and what stands below it over its whole width.
+type htmlRow struct {
+	Cells []htmlCell
+	Below string
+	Span  int
 }
 
 func parsePage() (*template.Template, error) { return template.New("page").Parse(pageTemplate) }
@@ -68,7 +76,15 @@ func (x *export) newHTML(title string, l *layout, w io.Writer) (*htmlTable, erro
 	if len(l.columns) > 10 {
 		t.page.Class, t.page.Landscape = "wide", true
 	}
-	t.page.Head = t.cells(l.headings())
+	headings := l.headings()
+	t.page.Head = t.cells(headings[:len(headings)-l.below])
+	whole := 0
+	for i := range t.page.Head {
+		whole += l.columns[i].width
+	}
+	for i := range t.page.Head {
+		t.page.Head[i].Share = 100 * l.columns[i].width / whole
+	}
 	if err := tmpl.ExecuteTemplate(t.out, "begin", t.page); err != nil {
 		return nil, err
 	}
@@ -78,24 +94,37 @@ func (x *export) newHTML(title string, l *layout, w io.Writer) (*htmlTable, erro
 func (t *htmlTable) cells(texts []string) []htmlCell {
 	cells := make([]htmlCell, len(texts))
 	for i, s := range texts {
-		k := t.columns[i].kind
-		cells[i] = htmlCell{s, k != kindText && k != kindNumber && k != kindTime}
+		cells[i].Text = s
+		switch c := &t.columns[i]; {
+		case c.kind != kindText && c.kind != kindNumber && c.kind != kindTime:
+			cells[i].Class = "n"
+		case c.width <= 12:
+			cells[i].Class = "s"
+		}
 	}
 	return cells
 }
 
 func (t *htmlTable) row(vs []value) error {
 	t.totals.add(t.layout, vs)
-	texts := make([]string, len(t.columns))
+	texts := make([]string, len(t.columns)-t.below)
+	row := htmlRow{Span: len(texts)}
 	for i := range t.columns {
-		texts[i] = t.plain(&t.columns[i], vs[i])
+		c := &t.columns[i]
+		switch said := t.plain(c, vs[i]); {
+		case i < len(texts):
+			texts[i] = said
+		case said != "":
+			row.Below += t.pick(c.chinese+"："+said+"　", c.english+": "+said+"; ")
+		}
 	}
-	return t.tmpl.ExecuteTemplate(t.out, "row", t.cells(texts))
+	row.Cells, row.Below = t.cells(texts), strings.TrimRight(row.Below, "　; ")
+	return t.tmpl.ExecuteTemplate(t.out, "row", row)
 }
 
 func (t *htmlTable) end() error {
 	if !t.summed {
-		t.page.Total = t.cells(t.totals.plain(t.layout))
+		t.page.Total = t.cells(t.totals.plain(t.layout)[:len(t.page.Head)])
 	}
 	if err := t.tmpl.ExecuteTemplate(t.out, "tablefoot", t.page); err != nil {
 		return err
@@ -113,7 +142,7 @@ type slip struct {
 }
 
 type slipLine struct {
-	Start, Port, Registers, Energy, Bands, Electricity, Service, ServiceFee, Quality string
+	Start, Session, Registers, Energy, Bands, Electricity, Service, ServiceFee, Quality string
 }
 
 // slips writes the statements for a printer: A4, one household a page.
@@ -149,7 +178,7 @@ func (x *export) slip(month string, st *Statement) *slip {
 		Previous: kWh(st.PreviousMWh), Energy: kWh(st.EnergyMWh), Sessions: st.Sessions, Electricity: yuan(st.ElectricityFen), Service: yuan(st.ServiceFen),
 		Total: yuan(st.TotalFen), Yuan: x.pick("元", "yuan"), WithoutTariff: st.WithoutTariff, Unknown: st.Household == "",
 	}
-	s.Estate, s.Phone, s.Draft = h.Estate, h.Phone, x.heads[month] == nil
+	s.Estate, s.Phone, s.Draft = h.Estate, h.Phone, !x.Closed(month)
 	if s.Unknown {
 		s.Who = x.pick("未登记卡（"+x.buildingName(st.Building)+"充电桩）", "Unknown cards, piles of "+x.buildingName(st.Building))
 	}
@@ -205,7 +234,7 @@ func (x *export) slipLines(lines []*Line) (out []slipLine, daily bool) {
 	for _, d := range days {
 		l := x.slipLine(d)
 		day := x.day(d)
-		l.Start, l.Port, l.Registers, l.Service = day, strconv.Itoa(counts[day])+x.pick("次", " x"), "", ""
+		l.Start, l.Session, l.Registers, l.Service = day, strconv.Itoa(counts[day])+x.pick("次", " x"), "", ""
 		out = append(out, l)
 	}
 	return out, true
@@ -223,7 +252,7 @@ func (x *export) day(ln *Line) string {
 func (x *export) slipLine(ln *Line) slipLine {
 	s := &ln.Session
 	l := slipLine{
-		Start: s.Start.Time().In(x.Location).Format("01-02 15:04"), Port: s.Pile + "-" + strconv.Itoa(int(s.Port)), Energy: kWh(s.EnergyMWh),
+		Start: s.Start.Time().In(x.Location).Format("01-02 15:04"), Session: s.ID, Energy: kWh(s.EnergyMWh),
 		Bands: x.bandsText(ln), Service: x.service(ln), Quality: x.quality(s.Quality),
 	}
 	if ln.Of != "" {

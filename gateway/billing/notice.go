@@ -3,13 +3,16 @@ package billing
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 )
 
 // noticeRow is what the notice board (公示) says of a building, or of a household
 // behind a mask. It has no field for anything that would tell who it is.
 type noticeRow struct {
 	Period         string `json:"period"`
-	Building       string `json:"building"`
+	Building       string `json:"building"`            // 3, or 3+10 where few households charged
 	Household      string `json:"household,omitempty"` // masked: 3号楼*02室
 	Sessions       int    `json:"sessions"`
 	EnergyMWh      int64  `json:"energy_mwh"`
@@ -17,6 +20,7 @@ type noticeRow struct {
 	ServiceFen     int64  `json:"service_fee_fen"`
 	AdjustmentsFen int64  `json:"adjustments_fen"`
 	TotalFen       int64  `json:"total_fee_fen"`
+	households     int
 }
 
 func (r *noticeRow) add(st *Statement) {
@@ -27,6 +31,9 @@ func (r *noticeRow) add(st *Statement) {
 	r.AdjustmentsFen += st.AdjustmentsFen
 	r.TotalFen += st.TotalFen
 }
+
+// together stands between the buildings of a row.
+const together = "+"
 
 // mask hides a room but for its last two characters, and of a short one for its last.
 func mask(room string) string {
@@ -39,27 +46,71 @@ func (x *export) masked(st *Statement) string {
 	return x.pick(building+"号楼"+mask(st.room)+"室", "Building "+building+", room "+mask(st.room))
 }
 
-// noticeRows gives a row a building or, where the committee wants that, a
+// noticeRows gives a row a building or, where the committee wants that, a masked
 // household. Together the rows are the whole either way.
 func (x *export) noticeRows(month string, list []*Statement) []*noticeRow {
+	h := x.head(month)
+	if !h.NoticeHouseholds {
+		return buildingRows(month, h.NoticeMin, list)
+	}
 	var rows []*noticeRow
-	households := x.head(month).NoticeHouseholds
 	for _, st := range list {
-		r := &noticeRow{Period: month, Building: st.Building}
-		switch {
-		case households && st.Household != "":
+		r := &noticeRow{Period: month, Building: st.Building, Household: x.pick("未登记卡", "unknown card")}
+		if st.Household != "" {
 			r.Household = x.masked(st)
-		case households:
-			r.Household = x.pick("未登记卡", "unknown card")
-		}
-		if n := len(rows); !households && n > 0 && rows[n-1].Building == st.Building {
-			r = rows[n-1]
-		} else {
-			rows = append(rows, r)
 		}
 		r.add(st)
+		rows = append(rows, r)
 	}
 	return rows
+}
+
+// buildingRows puts buildings in which too few households charged together with
+// the next ones, and the last with those before: a row of one household would tell
+// what that has used, and of a sum of two each would know the other's part.
+func buildingRows(month string, fewest int, list []*Statement) []*noticeRow {
+	households := map[string]int{}
+	for _, st := range list {
+		households[st.Building] += min(1, len(st.Household)) // none for the unknown cards
+	}
+	var rows []*noticeRow
+	of := map[string]*noticeRow{}
+	put := func(r *noticeRow, building string) {
+		r.Building += together + building
+		r.households += households[building]
+		of[building] = r
+	}
+	buildings := slices.SortedFunc(maps.Keys(households), natural)
+	for _, b := range buildings {
+		if n := len(rows); n == 0 || rows[n-1].households >= fewest {
+			rows = append(rows, &noticeRow{Period: month})
+		}
+		put(rows[len(rows)-1], b)
+	}
+	if n := len(rows); n > 1 && rows[n-1].households < fewest {
+		for _, b := range buildings {
+			if of[b] == rows[n-1] {
+				put(rows[n-2], b)
+			}
+		}
+		rows = rows[:n-1]
+	}
+	for _, r := range rows {
+		r.Building = strings.TrimPrefix(r.Building, together)
+	}
+	for _, st := range list {
+		of[st.Building].add(st)
+	}
+	return rows
+}
+
+// buildings names those of a row.
+func (x *export) buildings(row string) string {
+	var names []string
+	for b := range strings.SplitSeq(row, together) {
+		names = append(names, x.buildingName(b))
+	}
+	return strings.Join(names, x.pick("、", ", "))
 }
 
 var noticeColumns = []column{
@@ -70,8 +121,16 @@ var noticeColumns = []column{
 
 func (x *export) notice(ctx context.Context, w io.Writer) error {
 	var rows []*noticeRow
+	// Of one building the row that it has in the whole: another one beside that
+	// would tell of those that are put together with it.
+	building := x.Building
+	x.Building = ""
 	if err := x.eachMonth(ctx, false, func(month string, list []*Statement) error {
-		rows = append(rows, x.noticeRows(month, list)...)
+		for _, r := range x.noticeRows(month, list) {
+			if building == "" || slices.Contains(strings.Split(r.Building, together), building) {
+				rows = append(rows, r)
+			}
+		}
 		return nil
 	}); err != nil {
 		return err
@@ -83,10 +142,10 @@ func (x *export) notice(ctx context.Context, w io.Writer) error {
 	var values [][]value
 	for _, r := range rows {
 		values = append(values, []value{
-			text(r.Period), text(x.buildingName(r.Building)), text(r.Household), number(int64(r.Sessions)), number(r.EnergyMWh),
+			text(r.Period), text(x.buildings(r.Building)), text(r.Household), number(int64(r.Sessions)), number(r.EnergyMWh),
 			number(r.ElectricityFen), number(r.ServiceFen), number(r.AdjustmentsFen), number(r.TotalFen),
 		})
 	}
 	title := x.pick("电动自行车充电费用公示", "E-bike charging: notice")
-	return x.table(w, title, x.pick("公示", "Notice"), l, values)
+	return x.table(w, title, x.pick("公示", "Notice"), l, all(values))
 }

@@ -16,6 +16,7 @@ type head struct {
 	Estate           string              `json:"estate"`
 	Phone            string              `json:"phone,omitempty"`
 	NoticeHouseholds bool                `json:"notice_households,omitempty"`
+	NoticeMin        int                 `json:"notice_min_households,omitempty"`
 	Totals           Summary             `json:"totals"`
 	Previous         map[string]int64    `json:"previous_mwh,omitempty"` // energy of the month before, by household
 	Mains            []ledger.PileEnergy `json:"mains,omitempty"`
@@ -45,7 +46,7 @@ func Close(ctx context.Context, l Closer, c Config, month string, o CloseOptions
 	if err != nil {
 		return ledger.Period{}, Summary{}, err
 	}
-	h := head{Estate: c.Estate, Phone: c.Phone, NoticeHouseholds: c.NoticeHouseholds}
+	h := b.open()
 	if h.Mains, err = l.Mains(ctx, from, to, progress); err != nil {
 		return ledger.Period{}, Summary{}, err
 	}
@@ -81,7 +82,7 @@ func (b *Book) mayClose(ctx context.Context, month string, o CloseOptions) (from
 	}
 	last := b.lastClosed()
 	switch {
-	case b.heads[month] != nil:
+	case b.Closed(month):
 		return 0, 0, fmt.Errorf("%s is closed already: what has arrived for it since goes to %s as 补记", month, after(last, 1))
 	case last != "" && month != after(last, 1):
 		return 0, 0, fmt.Errorf("%s cannot be closed: the months are closed in order, and the next is %s", month, after(last, 1))
@@ -117,7 +118,12 @@ func (b *Book) head(month string) head {
 	if h := b.heads[month]; h != nil {
 		return *h
 	}
-	return head{Estate: b.Estate, Phone: b.Phone, NoticeHouseholds: b.NoticeHouseholds}
+	return b.open()
+}
+
+// open gives what is shown around the lines of a month that is not closed.
+func (b *Book) open() head {
+	return head{Estate: b.Estate, Phone: b.Phone, NoticeHouseholds: b.NoticeHouseholds, NoticeMin: b.NoticeMinHouseholds}
 }
 
 // Verify checks every closed period: its checksum, which holds the one before

@@ -20,33 +20,34 @@ const (
 // counted (in a session or not), what the pile's main meter counted; and for a
 // building or the estate the grid's bill. A null was not measured, or not typed in.
 type reconciled struct {
-	Period         string  `json:"period"`
-	Scope          string  `json:"scope"` // pile, building, estate
-	Building       string  `json:"building"`
-	Pile           string  `json:"pile,omitempty"`
-	BilledMWh      int64   `json:"billed_mwh"` // sessions of the period, without adjustments
-	PortsMWh       *int64  `json:"ports_mwh"`
-	MainStartMWh   *int64  `json:"main_start_mwh,omitempty"`
-	MainEndMWh     *int64  `json:"main_end_mwh,omitempty"`
-	MainMWh        *int64  `json:"main_mwh"`         // null where a pile of the scope has no main meter
-	LossMWh        *int64  `json:"loss_mwh"`         // 公摊: main meter - ports
-	LossPercent    string  `json:"loss_percent"`     // of the main meter
-	UnbilledMWh    *int64  `json:"unbilled_mwh"`     // ports - billed: draws without a session, sessions over the month's ends
-	GridMWh        *int64  `json:"grid_mwh"`         // as typed in
-	GridLossMWh    *int64  `json:"grid_loss_mwh"`    // grid - main meters, or - ports where there is no main meter
-	GridAmount     *string `json:"grid_amount_yuan"` //
-	ElectricityFen *int64  `json:"electricity_fee_fen,omitempty"`
-	DifferenceYuan *string `json:"difference_yuan,omitempty"` // grid's amount - electricity fees
-	Note           string  `json:"note,omitempty"`
+	Period         string        `json:"period"`
+	Scope          string        `json:"scope"` // pile, building, estate
+	Building       string        `json:"building"`
+	Pile           string        `json:"pile,omitempty"`
+	BilledMWh      int64         `json:"billed_mwh"` // sessions of the period, without adjustments
+	PortsMWh       *int64        `json:"ports_mwh"`
+	MainStartMWh   *int64        `json:"main_start_mwh,omitempty"`
+	MainEndMWh     *int64        `json:"main_end_mwh,omitempty"`
+	MainMWh        *int64        `json:"main_mwh"`         // null where a pile of the scope has no main meter
+	LossMWh        *int64        `json:"loss_mwh"`         // 公摊: main meter - ports
+	LossPercent    string        `json:"loss_percent"`     // of the main meter
+	UnbilledMWh    *int64        `json:"unbilled_mwh"`     // ports - billed: draws without a session, sessions over the month's ends
+	GridMWh        *int64        `json:"grid_mwh"`         // as typed in
+	GridLossMWh    *int64        `json:"grid_loss_mwh"`    // grid - main meters, or - ports where there is no main meter
+	GridAmount     *tariff.Micro `json:"grid_amount_yuan"` //
+	ElectricityFen *int64        `json:"electricity_fee_fen,omitempty"`
+	DifferenceYuan *tariff.Micro `json:"difference_yuan,omitempty"` // grid's amount - electricity fees
+	Note           string        `json:"note,omitempty"`
+	lossTenths     *int64        // of a per cent
 }
 
 var reconciliationColumns = []column{
 	{"账期", "Period", kindText, false, 9}, {"范围", "Scope", kindText, false, 12}, {"楼号", "Building", kindText, false, 8}, {"桩号", "Pile", kindText, false, 10},
 	{"计费电量(kWh)", "Billed (kWh)", kindMWh, false, 13}, {"端口电量(kWh)", "Ports (kWh)", kindMWh, false, 13},
 	{"总表起(kWh)", "Main meter start (kWh)", kindMWh, false, 14}, {"总表止(kWh)", "Main meter end (kWh)", kindMWh, false, 14}, {"总表电量(kWh)", "Main meter (kWh)", kindMWh, false, 14},
-	{"损耗公摊(kWh)", "Loss (kWh)", kindMWh, false, 13}, {"损耗(%)", "Loss (%)", kindText, false, 9}, {"未计费(kWh)", "Not billed (kWh)", kindMWh, false, 13},
-	{"电网账单(kWh)", "Grid bill (kWh)", kindMWh, false, 13}, {"账单差(kWh)", "Grid loss (kWh)", kindMWh, false, 13}, {"电网金额(元)", "Grid amount (yuan)", kindText, false, 13},
-	{"已收电费(元)", "Electricity fees (yuan)", kindFen, false, 13}, {"差额(元)", "Difference (yuan)", kindText, false, 13}, {"说明", "Note", kindText, false, 36},
+	{"损耗公摊(kWh)", "Loss (kWh)", kindMWh, false, 13}, {"损耗(%)", "Loss (%)", kindPercent, false, 9}, {"未计费(kWh)", "Not billed (kWh)", kindMWh, false, 13},
+	{"电网账单(kWh)", "Grid bill (kWh)", kindMWh, false, 13}, {"账单差(kWh)", "Grid loss (kWh)", kindMWh, false, 13}, {"电网金额(元)", "Grid amount (yuan)", kindYuan, false, 13},
+	{"已收电费(元)", "Electricity fees (yuan)", kindFen, false, 13}, {"差额(元)", "Difference (yuan)", kindYuan, false, 13}, {"说明", "Note", kindText, false, 36},
 }
 
 func (x *export) reconciliation(ctx context.Context, w io.Writer) error {
@@ -63,23 +64,16 @@ func (x *export) reconciliation(ctx context.Context, w io.Writer) error {
 	}
 	// It has rows of its own for the sums.
 	l := &layout{words: x.words, location: x.Location, columns: reconciliationColumns, counted: -1, summed: true}
-	return x.table(w, x.pick("电量对账（端口、桩总表、电网账单）", "Reconciliation: ports, main meters, grid bill"), x.pick("对账", "Reconciliation"), l, values)
+	return x.table(w, x.pick("电量对账（端口、桩总表、电网账单）", "Reconciliation: ports, main meters, grid bill"), x.pick("对账", "Reconciliation"), l, all(values))
 }
 
 func (x *export) reconciledRow(r *reconciled) []value {
 	scope := map[string]string{scopePile: x.pick("充电桩", "pile"), scopeBuilding: x.pick("楼小计", "building"), scopeEstate: x.pick("小区合计", "estate")}[r.Scope]
 	return []value{
 		text(r.Period), text(scope), text(r.Building), text(r.Pile), number(r.BilledMWh), maybe(r.PortsMWh), maybe(r.MainStartMWh), maybe(r.MainEndMWh), maybe(r.MainMWh),
-		maybe(r.LossMWh), text(r.LossPercent), maybe(r.UnbilledMWh), maybe(r.GridMWh), maybe(r.GridLossMWh), text(deref(r.GridAmount)),
-		maybe(r.ElectricityFen), text(deref(r.DifferenceYuan)), text(r.Note),
+		maybe(r.LossMWh), maybe(r.lossTenths), maybe(r.UnbilledMWh), maybe(r.GridMWh), maybe(r.GridLossMWh), maybe(r.GridAmount),
+		maybe(r.ElectricityFen), maybe(r.DifferenceYuan), text(r.Note),
 	}
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // reconcile gives a row a pile, one a building below its piles, and the estate's last.
@@ -206,8 +200,9 @@ func minus(a, b *int64) *int64 {
 // compare fills in the differences.
 func (r *reconciled) compare() {
 	r.LossMWh = minus(r.MainMWh, r.PortsMWh)
-	if r.LossMWh != nil {
-		r.LossPercent = percent(*r.LossMWh, *r.MainMWh)
+	if r.LossMWh != nil && *r.MainMWh > 0 {
+		r.lossTenths = new(tenths(*r.LossMWh, *r.MainMWh))
+		r.LossPercent = fixed(*r.lossTenths, 10, 1)
 	}
 	r.UnbilledMWh = minus(r.PortsMWh, &r.BilledMWh)
 }
@@ -224,7 +219,7 @@ func (x *export) withGrid(r *reconciled, building string) {
 		r.GridLossMWh = minus(r.GridMWh, r.PortsMWh)
 	}
 	if g.Amount > 0 {
-		r.GridAmount = new(g.Amount.String())
-		r.DifferenceYuan = new((g.Amount - tariff.Micro(*r.ElectricityFen)*10_000).String())
+		r.GridAmount = new(g.Amount)
+		r.DifferenceYuan = new(g.Amount - tariff.Micro(*r.ElectricityFen)*10_000)
 	}
 }

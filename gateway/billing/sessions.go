@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"pilewatch/devices"
@@ -14,7 +15,7 @@ import (
 
 // sessionColumns are the 明细 of the public interface.
 var sessionColumns = []column{
-	{"账期", "Period", kindText, false, 9}, {"楼号", "Building", kindText, false, 8}, {"门牌", "Room", kindText, false, 8}, {"户号", "Household", kindText, false, 10},
+	{"账期", "Period", kindText, false, 9}, {"楼号", "Building", kindText, false, 8}, {"门牌", "Room", kindText, false, 8}, {"户号", "Household", kindNumber, false, 10},
 	{"卡号(后4位)", "Card (last 4)", kindNumber, false, 12}, {"桩号", "Pile", kindText, false, 10}, {"端口", "Port", kindCount, false, 8},
 	{"开始", "Start", kindTime, false, 20}, {"结束", "End", kindTime, false, 20}, {"时长(分)", "Duration (min)", kindCount, false, 9},
 	{"电量(kWh)", "Energy (kWh)", kindMWh, true, 12}, {"峰值功率(W)", "Peak power (W)", kindMW, false, 12},
@@ -23,29 +24,49 @@ var sessionColumns = []column{
 	{"停止原因", "Stop reason", kindText, false, 10}, {"订单号", "Order", kindNumber, false, 20}, {"数据质量", "Data quality", kindText, false, 10},
 }
 
-// basisColumns show how each line came about.
+// Columns that show how a line came about.
+var (
+	columnSession = column{"充电单", "Session", kindText, false, 28}
+	columnFrom    = column{"起始读数(kWh)", "Register at start (kWh)", kindMWh, false, 14}
+	columnTo      = column{"结束读数(kWh)", "Register at end (kWh)", kindMWh, false, 14}
+	columnBands   = column{"分时电量×电价", "Bands x price", kindText, false, 40}
+	columnService = column{"服务费计算", "Service price", kindText, false, 28}
+)
+
+// basisColumns are those of a workbook's sheet that shows it.
 var basisColumns = []column{
-	{"账期", "Period", kindText, false, 9}, {"充电单", "Session", kindText, false, 28}, {"类别", "Kind", kindText, false, 24}, {"户号", "Household", kindText, false, 10},
-	{"起始读数(kWh)", "Register at start (kWh)", kindMWh, false, 14}, {"结束读数(kWh)", "Register at end (kWh)", kindMWh, false, 14},
-	{"电量(kWh)", "Energy (kWh)", kindMWh, true, 12}, {"电价版本", "Tariff", kindText, false, 14}, {"分时电量×电价", "Bands x price", kindText, false, 40},
-	{"电费(元)", "Electricity fee (yuan)", kindFen, true, 11}, {"服务费计算", "Service price", kindText, false, 28}, {"服务费(元)", "Service fee (yuan)", kindFen, true, 11},
+	{"账期", "Period", kindText, false, 9}, columnSession, {"类别", "Kind", kindText, false, 24}, {"户号", "Household", kindNumber, false, 10}, columnFrom, columnTo,
+	{"电量(kWh)", "Energy (kWh)", kindMWh, true, 12}, {"电价版本", "Tariff", kindText, false, 14}, columnBands,
+	{"电费(元)", "Electricity fee (yuan)", kindFen, true, 11}, columnService, {"服务费(元)", "Service fee (yuan)", kindFen, true, 11},
 	{"数据质量", "Data quality", kindText, false, 10},
 }
 
+// withBasis are the 明细 with what shows it behind, where that is asked for: who
+// reads the file by its columns finds them where they always are.
+var withBasis = slices.Concat(sessionColumns, []column{columnSession, columnFrom, columnTo, columnBands, columnService})
+
 func (x *export) sessionLayout() *layout {
-	return &layout{words: x.words, location: x.Location, columns: sessionColumns, counted: 6, unit: x.pick("次", " sessions")}
+	l := &layout{words: x.words, location: x.Location, columns: sessionColumns, counted: 6, unit: x.pick("次", " sessions")}
+	if x.Basis && x.Format != "xlsx" { // that has a sheet for it
+		l.columns, l.below = withBasis, len(withBasis)-len(sessionColumns)
+	}
+	return l
 }
 
 func (x *export) sessionRow(ln *Line) []value {
 	s := &ln.Session
 	building, room := ln.home()
 	electricity, service, total := fees(ln)
-	return []value{
+	row := []value{
 		text(ln.Month), text(building), text(room), text(s.Household), text(ln.CardLast4), text(s.Pile), number(int64(s.Port)),
 		number(int64(s.Start)), number(int64(s.End)), number(minutes(s.Duration())), number(s.EnergyMWh), number(s.PeakMW),
 		text(x.pricing(ln)), text(s.Tariff), maybe(electricity), maybe(service), maybe(total),
-		text(x.reason(s.Reason)), text(s.Order), text(x.quality(s.Quality)),
+		text(x.of(reasonWords, s.Reason)), text(s.Order), text(x.quality(s.Quality)),
 	}
+	if x.Basis && x.Format != "xlsx" {
+		row = append(row, text(s.ID), maybe(register(s.MeterStartMWh)), maybe(register(s.MeterEndMWh)), text(x.bandsText(ln)), text(x.service(ln)))
+	}
+	return row
 }
 
 func (x *export) basisRow(ln *Line) []value {
@@ -87,55 +108,47 @@ func (x *export) sessions(ctx context.Context, w io.Writer) error {
 	case "xlsx":
 		return x.sessionBook(ctx, w)
 	}
-	var t tableWriter
-	var err error
-	if x.Format == "csv" {
-		t, err = newCSV(x.sessionLayout(), w)
-	} else {
-		t, err = x.newHTML(x.pick("充电明细", "Charging sessions"), x.sessionLayout(), w)
-	}
-	if err != nil {
-		return err
-	}
-	if err := x.lines(ctx, func(ln *Line) error { return t.row(x.sessionRow(ln)) }); err != nil {
-		return err
-	}
-	return t.end()
+	return x.table(w, x.pick("充电明细", "Charging sessions"), "", x.sessionLayout(), func(t tableWriter) error {
+		return x.lines(ctx, func(ln *Line) error { return t.row(x.sessionRow(ln)) })
+	})
 }
 
 // sessionBook has a sheet of all, one a building, and one that shows how each
 // line came about.
 func (x *export) sessionBook(ctx context.Context, w io.Writer) error {
-	book, err := newWorkbook()
-	if err != nil {
-		return err
-	}
-	defer book.close() //nolint:errcheck // what it could not remove is the temporary folder's
-	all, err := book.sheet(x.pick("全部", "All"), x.sessionLayout())
-	if err != nil {
-		return err
-	}
-	const basisName, basisEnglish = "计费依据", "Basis"
-	basis, err := book.sheet(x.pick(basisName, basisEnglish), &layout{words: x.words, location: x.Location, columns: basisColumns, counted: -1})
-	if err != nil {
-		return err
-	}
+	basis := x.pick("计费依据", "Basis")
+	return x.workbook(w, basis, func(b *workbook) error {
+		to, err := x.sheets(b, x.sessionLayout())
+		if err != nil {
+			return err
+		}
+		how, err := b.sheet(basis, &layout{words: x.words, location: x.Location, columns: basisColumns, counted: -1})
+		if err != nil {
+			return err
+		}
+		return x.lines(ctx, func(ln *Line) error {
+			building, _ := ln.home()
+			return errors.Join(to(building, x.sessionRow(ln)), how.row(x.basisRow(ln)))
+		})
+	})
+}
+
+// sheets adds a sheet of all to a workbook; what it gives adds a row to that, and
+// to the sheet of its building.
+func (x *export) sheets(b *workbook, l *layout) (func(building string, row []value) error, error) {
+	whole, err := b.sheet(x.pick("全部", "All"), l)
 	buildings := map[string]*sheet{}
-	if err := x.lines(ctx, func(ln *Line) error {
-		building, _ := ln.home()
+	return func(building string, row []value) error {
 		s := buildings[building]
 		if s == nil {
-			if s, err = book.sheet(x.buildingName(building), x.sessionLayout()); err != nil {
+			var err error
+			if s, err = b.sheet(x.buildingName(building), l); err != nil {
 				return err
 			}
 			buildings[building] = s
 		}
-		row := x.sessionRow(ln)
-		return errors.Join(all.row(row), s.row(row), basis.row(x.basisRow(ln)))
-	}); err != nil {
-		return err
-	}
-	return book.write(w, basis.name)
+		return errors.Join(whole.row(row), s.row(row))
+	}, err
 }
 
 type jsonBand struct {

@@ -112,7 +112,7 @@ func (x *export) eachMonth(ctx context.Context, keep bool, do func(month string,
 }
 
 var statementColumns = []column{
-	{"账期", "Period", kindText, false, 9}, {"楼号", "Building", kindText, false, 8}, {"门牌", "Room", kindText, false, 8}, {"户号", "Household", kindText, false, 12},
+	{"账期", "Period", kindText, false, 9}, {"楼号", "Building", kindText, false, 8}, {"门牌", "Room", kindText, false, 8}, {"户号", "Household", kindNumber, false, 12},
 	{"上月电量(kWh)", "Previous month (kWh)", kindMWh, true, 13}, {"本月电量(kWh)", "Energy (kWh)", kindMWh, true, 13}, {"次数", "Sessions", kindCount, true, 8},
 	{"电费(元)", "Electricity fee (yuan)", kindFen, true, 11}, {"服务费(元)", "Service fee (yuan)", kindFen, true, 11}, {"补记(元)", "Adjustments (yuan)", kindFen, true, 11},
 	{"应付(元)", "Amount due (yuan)", kindFen, true, 11},
@@ -137,67 +137,38 @@ func (x *export) statements(ctx context.Context, w io.Writer) error {
 	switch x.Format {
 	case "json":
 		out := newArray(w)
-		return errors.Join(x.eachMonth(ctx, false, func(_ string, list []*Statement) error {
-			for _, st := range list {
-				if err := out.put(st); err != nil {
-					return err
-				}
-			}
-			return nil
-		}), out.end())
+		return errors.Join(x.eachStatement(ctx, func(st *Statement) error { return out.put(st) }), out.end())
 	case "html":
 		return x.slips(ctx, w)
 	case "xlsx":
 		return x.statementBook(ctx, w)
 	}
-	t, err := newCSV(x.statementLayout(), w)
-	if err != nil {
-		return err
-	}
-	if err := x.eachMonth(ctx, false, func(_ string, list []*Statement) error {
+	return x.table(w, "", "", x.statementLayout(), func(t tableWriter) error {
+		return x.eachStatement(ctx, func(st *Statement) error { return t.row(x.statementRow(st)) })
+	})
+}
+
+// eachStatement calls do with each statement of the span.
+func (x *export) eachStatement(ctx context.Context, do func(*Statement) error) error {
+	return x.eachMonth(ctx, false, func(_ string, list []*Statement) error {
 		for _, st := range list {
-			if err := t.row(x.statementRow(st)); err != nil {
+			if err := do(st); err != nil {
 				return err
 			}
 		}
 		return nil
-	}); err != nil {
-		return err
-	}
-	return t.end()
+	})
 }
 
 // statementBook has a sheet of all, and one a building.
 func (x *export) statementBook(ctx context.Context, w io.Writer) error {
-	book, err := newWorkbook()
-	if err != nil {
-		return err
-	}
-	defer book.close() //nolint:errcheck // what it could not remove is the temporary folder's
-	all, err := book.sheet(x.pick("全部", "All"), x.statementLayout())
-	if err != nil {
-		return err
-	}
-	buildings := map[string]*sheet{}
-	if err := x.eachMonth(ctx, false, func(_ string, list []*Statement) error {
-		for _, st := range list {
-			s := buildings[st.Building]
-			if s == nil {
-				if s, err = book.sheet(x.buildingName(st.Building), x.statementLayout()); err != nil {
-					return err
-				}
-				buildings[st.Building] = s
-			}
-			row := x.statementRow(st)
-			if err := errors.Join(all.row(row), s.row(row)); err != nil {
-				return err
-			}
+	return x.workbook(w, "", func(b *workbook) error {
+		to, err := x.sheets(b, x.statementLayout())
+		if err != nil {
+			return err
 		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	return book.write(w, "")
+		return x.eachStatement(ctx, func(st *Statement) error { return to(st.Building, x.statementRow(st)) })
+	})
 }
 
 // Page gives at most limit statements of a span, after a place in the list, and the place
@@ -207,17 +178,15 @@ func (b *Book) Page(ctx context.Context, s Span, afterPlace string, limit int) (
 	items = []*Statement{}
 	passed := afterPlace == ""
 	enough := errors.New("enough")
-	err = x.eachMonth(ctx, false, func(_ string, list []*Statement) error {
-		for _, st := range list {
-			switch {
-			case !passed:
-				passed = st.place() == afterPlace
-			case len(items) == limit:
-				next = items[limit-1].place()
-				return enough
-			default:
-				items = append(items, st)
-			}
+	err = x.eachStatement(ctx, func(st *Statement) error {
+		switch {
+		case !passed:
+			passed = st.place() == afterPlace
+		case len(items) == limit:
+			next = items[limit-1].place()
+			return enough
+		default:
+			items = append(items, st)
 		}
 		return nil
 	})

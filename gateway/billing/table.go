@@ -15,12 +15,14 @@ type kind uint8
 
 const (
 	kindText   kind = iota
-	kindNumber      // of a card or an order: text that looks like a quantity
+	kindNumber      // of a card, an order or a household: text that looks like a quantity or a date
 	kindCount
 	kindFen
+	kindYuan // millionths of a yuan, exact
 	kindMWh
 	kindMW
-	kindTime // Unix milliseconds
+	kindPercent // tenths of a per cent
+	kindTime    // Unix milliseconds
 )
 
 // column is one of a table, with its headings.
@@ -41,11 +43,11 @@ type value struct {
 
 func text(s string) value  { return value{text: s, filled: s != ""} }
 func number(n int64) value { return value{n: n, filled: true} }
-func maybe(n *int64) value {
+func maybe[T ~int64](n *T) value {
 	if n == nil {
 		return value{}
 	}
-	return number(*n)
+	return number(int64(*n))
 }
 
 // layout is how a table is to be read.
@@ -56,6 +58,7 @@ type layout struct {
 	counted  int    // the column of the last row that says how many rows there are; -1 for none
 	unit     string // of that
 	summed   bool   // the rows hold their sums already: no last row
+	below    int    // on paper so many of the last columns have no room, and stand below their row
 }
 
 // plain writes a value as a decimal.
@@ -68,6 +71,10 @@ func (l *layout) plain(c *column, v value) string {
 		return strconv.FormatInt(v.n, 10)
 	case kindFen:
 		return yuan(v.n)
+	case kindYuan:
+		return millionths(v.n, 2)
+	case kindPercent:
+		return fixed(v.n, 10, 1)
 	case kindMWh:
 		return kWh(v.n)
 	case kindMW:
@@ -144,11 +151,12 @@ type csvTable struct {
 	w      *bufio.Writer
 	csv    *csv.Writer
 	cells  []string
+	names  map[string]string // as they are written: cards and households come again and again
 }
 
 func newCSV(l *layout, w io.Writer) (*csvTable, error) {
 	buf := bufio.NewWriterSize(w, 64<<10)
-	t := &csvTable{layout: l, w: buf, csv: csv.NewWriter(buf), cells: make([]string, len(l.columns))}
+	t := &csvTable{layout: l, w: buf, csv: csv.NewWriter(buf), cells: make([]string, len(l.columns)), names: map[string]string{}}
 	t.csv.UseCRLF = true
 	if _, err := buf.WriteString("\ufeff"); err != nil {
 		return nil, err
@@ -169,10 +177,23 @@ func (t *csvTable) write(vs []value) error {
 		case kindText:
 			t.cells[i] = neutral(t.cells[i])
 		case kindNumber:
-			t.cells[i] = asText(t.cells[i])
+			t.cells[i] = t.name(t.cells[i])
 		}
 	}
 	return t.csv.Write(t.cells)
+}
+
+// name is asText, which takes long, with a memory of some thousand names.
+func (t *csvTable) name(s string) string {
+	written, ok := t.names[s]
+	if !ok {
+		if len(t.names) == 4096 {
+			clear(t.names)
+		}
+		written = asText(s)
+		t.names[s] = written
+	}
+	return written
 }
 
 func (t *csvTable) end() error {

@@ -47,7 +47,7 @@ type estate struct {
 
 func newEstate(t testing.TB) *estate {
 	t.Helper()
-	e := &estate{t: t, dir: t.TempDir(), config: Config{Estate: "复兴小区", Phone: "021-55550000", Location: shanghai(t), Tariffs: tariffs()}}
+	e := &estate{t: t, dir: t.TempDir(), config: Config{Estate: "复兴小区", Phone: "021-55550000", Location: shanghai(t), Tariffs: tariffs(), NoticeMinHouseholds: 2}}
 	e.open()
 	return e
 }
@@ -117,6 +117,27 @@ func (e *estate) add(sessions ...*session.Session) {
 	}
 }
 
+// flag puts a flag of a session into the ledger, and one of a whole pile.
+func (e *estate) flag(s *session.Session) {
+	e.t.Helper()
+	raised := s.Start.Add(31*time.Minute + 500*time.Millisecond)
+	flags := []ledger.Flag{{
+		ID: "second_load-" + s.ID, Rule: "second_load", Severity: ledger.Warning, Suspicion: "power_strip", Building: s.Building, Pile: s.Pile, Port: s.Port,
+		SessionID: s.ID, Household: s.Household, RaisedAt: raised, ClearedAt: s.End, Status: ledger.StatusOpen, Evidence: []byte(`{"step_w":95}`),
+		Message: "3号楼 P03 桩 12 号口：疑似插线板", MessageEN: "Building 3, pile P03, port 12: a power strip is suspected", Advice: "请上门了解情况并提供帮助", AdviceEN: "please visit and offer help", RuleVersion: 2,
+	}, {
+		ID: "device_alarm-" + s.Pile, Rule: "device_alarm", Severity: ledger.Critical, Suspicion: "hardware", Building: s.Building, Pile: s.Pile,
+		RaisedAt: raised.Add(time.Hour), Status: ledger.StatusAcknowledged, Message: "=烟雾", MessageEN: "smoke", Advice: "请到现场查看", AdviceEN: "go and look", RuleVersion: 1,
+	}}
+	var b ledger.Batch
+	for i := range flags {
+		b.Entries = append(b.Entries, ledger.Entry{Kind: ledger.KindFlag, Received: flags[i].RaisedAt, Flag: &flags[i]})
+	}
+	if _, err := e.ledger.Append(e.t.Context(), &b); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
 // fill adds an October and a November of a few households.
 func (e *estate) fill() {
 	e.t.Helper()
@@ -135,6 +156,7 @@ func (e *estate) fill() {
 		e.charge("1-603", "04A1B2C3", "P01", 2, "2026-11-05 19:45:00", 6*time.Hour, 1_250_000), lost, late, formula, unpriced,
 		e.charge("", "DEADBEEF99", "P03", 4, "2026-11-22 10:00:00", 2*time.Hour, 300_000),
 	)
+	e.flag(lost)
 }
 
 func (e *estate) book() *Book {

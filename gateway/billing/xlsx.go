@@ -2,21 +2,20 @@ package billing
 
 import (
 	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/xuri/excelize/v2"
-
-	"pilewatch/devices"
 )
 
-// workbook is an Excel workbook in the making. Rows go to temporary files once
-// they are many, so that memory stays flat. Close it always.
+// workbook is an Excel workbook in the making. The library makes all of it but
+// the sheets' rows: those go, compressed, into temporary files as they come, so
+// that memory stays flat and every number is the decimal that it is. Close it always.
 type workbook struct {
 	file   *excelize.File
 	sheets []*sheet
@@ -24,20 +23,10 @@ type workbook struct {
 	header int
 }
 
-// sheet is one table of a workbook.
-type sheet struct {
-	*layout
-	book   *workbook
-	name   string
-	stream *excelize.StreamWriter
-	next   int // number of the next row
-	totals totals
-	cells  []any
-}
-
 // numberForms are how a workbook shows the kinds.
 var numberForms = map[kind]string{
-	kindText: "@", kindNumber: "@", kindCount: "0", kindFen: "#,##0.00", kindMWh: "#,##0.000###", kindMW: "0.0", kindTime: "yyyy-mm-dd hh:mm:ss",
+	kindText: "@", kindNumber: "@", kindCount: "0", kindFen: "#,##0.00", kindYuan: "#,##0.00####", kindMWh: "#,##0.000###", kindMW: "0.0", kindPercent: "0.0",
+	kindTime: "yyyy-mm-dd hh:mm:ss",
 }
 
 func newWorkbook() (*workbook, error) {
@@ -62,7 +51,13 @@ func newWorkbook() (*workbook, error) {
 	return b, err
 }
 
-func (b *workbook) close() error { return b.file.Close() }
+func (b *workbook) close() error {
+	errs := []error{b.file.Close()}
+	for _, s := range b.sheets {
+		errs = append(errs, s.part.close())
+	}
+	return errors.Join(errs...)
+}
 
 // sheet adds a sheet with its row of headings, which stays in sight.
 func (b *workbook) sheet(name string, l *layout) (*sheet, error) {
@@ -74,22 +69,13 @@ func (b *workbook) sheet(name string, l *layout) (*sheet, error) {
 	} else if _, err := b.file.NewSheet(name); err != nil {
 		return nil, err
 	}
-	stream, err := b.file.NewStreamWriter(name)
-	if err != nil {
-		return nil, err
-	}
-	s := &sheet{layout: l, book: b, name: name, stream: stream, next: 2, cells: make([]any, len(l.columns))}
-	for i, c := range l.columns {
-		if err := stream.SetColWidth(i+1, i+1, float64(max(c.width, 8))); err != nil {
-			return nil, err
-		}
-		s.cells[i] = excelize.Cell{StyleID: b.header, Value: l.pick(c.chinese, c.english)}
-	}
-	if err := stream.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
+	s := &sheet{layout: l, book: b, name: name, next: 1}
+	var err error
+	if s.part, err = newPart(); err != nil {
 		return nil, err
 	}
 	b.sheets = append(b.sheets, s)
-	return s, stream.SetRow("A1", s.cells)
+	return s, s.begin(len(b.sheets) == 1)
 }
 
 // free gives a name that no sheet has: to Excel a and A are the same.
@@ -118,85 +104,6 @@ func sheetName(s string) string {
 	return string(r[:min(len(r), 31)])
 }
 
-// maxRows is how many rows a sheet of Excel has, but for headings and totals.
-const maxRows = 1<<20 - 2
-
-func (s *sheet) row(vs []value) error {
-	if s.totals.rows == maxRows {
-		return fmt.Errorf("more than %d rows, and a sheet of Excel holds no more: export shorter spans, or as csv", maxRows)
-	}
-	s.totals.add(s.layout, vs)
-	for i := range s.columns {
-		c := &s.columns[i]
-		style := s.book.styles[c.kind][0]
-		switch {
-		case !vs[i].filled:
-			s.cells[i] = nil
-		case c.kind == kindText: // inline strings are text without a style
-			s.cells[i] = vs[i].text
-		case c.kind == kindNumber:
-			s.cells[i] = excelize.Cell{StyleID: style, Value: vs[i].text}
-		case c.kind == kindTime:
-			s.cells[i] = excelize.Cell{StyleID: style, Value: devices.Millis(vs[i].n).Time().In(s.location)}
-		default:
-			s.cells[i] = excelize.Cell{StyleID: style, Value: digits(s.plain(c, vs[i]))}
-		}
-	}
-	return s.put()
-}
-
-func (s *sheet) put() error {
-	at, err := excelize.CoordinatesToCellName(1, s.next)
-	if err != nil {
-		return err
-	}
-	s.next++
-	return s.stream.SetRow(at, s.cells)
-}
-
-// digits hands a decimal to the library, which takes numbers as text for text: of
-// the float that it wants it writes the shortest decimal, and that is this one
-// again up to 15 digits. One that is longer stays text.
-func digits(decimal string) any {
-	f, err := strconv.ParseFloat(decimal, 64)
-	if strings.Contains(decimal, ".") {
-		decimal = trim(decimal)
-	}
-	if err != nil || strconv.FormatFloat(f, 'f', -1, 64) != decimal {
-		return decimal
-	}
-	return f
-}
-
-// end writes the row of totals: formulas, with their values for who does not compute.
-func (s *sheet) end() error {
-	if s.summed {
-		return nil
-	}
-	last := s.totals.row(s.layout)
-	for i := range s.columns {
-		c := &s.columns[i]
-		cell := excelize.Cell{StyleID: s.book.styles[c.kind][1]}
-		switch {
-		case i == 0:
-			cell.Value = s.pick("合计", "Total")
-		case i == s.counted:
-			cell.StyleID, cell.Value = s.book.styles[kindText][1], strconv.Itoa(s.totals.rows)+s.unit
-		case c.total && s.totals.rows > 0:
-			column, err := excelize.ColumnNumberToName(i + 1)
-			if err != nil {
-				return err
-			}
-			cell.Formula = fmt.Sprintf("SUM(%s2:%s%d)", column, column, s.next-1)
-			cell.Value = digits(s.plain(c, last[i]))
-		case c.total:
-			cell.Value = 0
-		}
-		s.cells[i] = cell
-	}
-	return s.put()
-}
-
 // write ends all sheets and writes the workbook: first, then the others by name, then last.
 func (b *workbook) write(w io.Writer, last string) error {
 	names := make([]string, 0, len(b.sheets))
@@ -222,38 +129,47 @@ func (b *workbook) write(w io.Writer, last string) error {
 			return err
 		}
 	}
-	// Only now: the library would read sheets that are flushed again.
 	for _, s := range b.sheets {
-		if err := errors.Join(s.end(), s.stream.Flush()); err != nil {
+		if err := s.end(); err != nil {
 			return fmt.Errorf("sheet %s: %w", s.name, err)
 		}
 	}
-	return b.repack(w)
+	return b.pack(w)
 }
 
-// repack writes the parts of the workbook by name: the library goes through a map,
-// and the same rows are to be the same bytes.
-func (b *workbook) repack(w io.Writer) error {
-	tmp, err := os.CreateTemp("", "pilewatch-*.xlsx")
-	if err != nil {
-		return fmt.Errorf("the workbook's temporary file: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	defer tmp.Close()
-	size, err := b.file.WriteTo(tmp)
-	if err != nil {
+// pack writes the parts of the workbook by name: the library goes through a map,
+// and the same rows are to be the same bytes. The sheets, which are empty in the
+// library's file, are those that were written here.
+func (b *workbook) pack(w io.Writer) error {
+	var frame bytes.Buffer
+	if _, err := b.file.WriteTo(&frame); err != nil {
 		return err
 	}
-	in, err := zip.NewReader(tmp, size)
+	in, err := zip.NewReader(bytes.NewReader(frame.Bytes()), int64(frame.Len()))
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(in.File, func(a, b *zip.File) int { return strings.Compare(a.Name, b.Name) })
 	out := zip.NewWriter(w)
-	for _, part := range in.File {
-		if err := out.Copy(part); err != nil {
+	for _, p := range in.File {
+		if s := b.written(p.Name); s != nil {
+			err = s.part.copyTo(out, p.Name)
+		} else {
+			err = out.Copy(p)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return out.Close()
+}
+
+// written gives the sheet that is kept under a name: the library numbers them as they are added.
+func (b *workbook) written(name string) *sheet {
+	for i, s := range b.sheets {
+		if name == "xl/worksheets/sheet"+strconv.Itoa(i+1)+".xml" {
+			return s
+		}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/mail"
+	"slices"
 	"time"
 )
 
@@ -100,12 +101,36 @@ func readChannel(n node) Channel {
 	return ch
 }
 
-// check holds what each type needs.
+// notFor says which types a key is not for, and why.
+var notFor = []struct {
+	key   string
+	types []string
+	why   string
+}{
+	{"to", []string{"wecom", "dingtalk", "feishu", "webhook", "alertmanager", "shoutrrr"}, "only email channels have addresses"},
+	{"smtp", []string{"wecom", "dingtalk", "feishu", "webhook", "alertmanager", "shoutrrr"}, "only email channels have a mail server"},
+	{"url", []string{"email"}, "the mail server goes under smtp"},
+	{"secret", []string{"wecom"}, "a WeCom robot signs nothing: its secret is the key in url"},
+	{"secret", []string{"alertmanager"}, "user and password go into url, https://user:password@host"},
+	{"secret", []string{"email"}, "user and password go into smtp, smtp://user:password@host"},
+	{"secret", []string{"shoutrrr"}, "the service's secrets go into url"},
+	{"template", []string{"alertmanager"}, "Alertmanager's own templates make the words"},
+	{"digest", []string{"alertmanager"}, "Alertmanager takes flags, not digests"},
+}
+
+// check holds what each type needs, and has no use for.
 func (ch *Channel) check(n node, given map[string]bool) {
+	for _, not := range notFor {
+		for _, key := range []string{not.key, not.key + "_file"} {
+			if given[key] && slices.Contains(not.types, ch.Type) {
+				n.below(key).bad("%s: take it out", not.why)
+			}
+		}
+	}
 	switch {
 	case ch.Type == "": // reported
 	case ch.Type == "email":
-		if !given["to"] {
+		if len(ch.To) == 0 {
 			n.bad("no to: expected mail addresses")
 		}
 		if !given["smtp"] && !ch.SMTP.Given() {
@@ -114,21 +139,20 @@ func (ch *Channel) check(n node, given map[string]bool) {
 	case !given["url"] && !ch.URL.Given():
 		n.bad("no url or url_file: expected where %s messages go", ch.Type)
 	case ch.URL.value != nil:
-		if err := checkURL(*ch.URL.value, urlSchemes(ch.Type), true); err != nil {
+		if err := CheckChannelURL(ch.Type, *ch.URL.value); err != nil {
 			n.below("url").bad("%v", err)
 		}
 	}
 }
 
-// urlSchemes gives the schemes of a type's URL; none where every one will do.
-func urlSchemes(channelType string) []string {
+// CheckChannelURL holds that a URL is one for channels of a type; shoutrrr has
+// schemes of its own. The error has no part of it that may be secret.
+func CheckChannelURL(channelType, u string) error {
 	if channelType == "shoutrrr" {
-		return nil
+		return checkURL(u, nil, true)
 	}
-	return []string{"https", "http"}
+	return checkURL(u, []string{"https", "http"}, true)
 }
-
-func checkSMTP(s string) error { return checkURL(s, []string{"smtp", "smtps"}, true) }
 
 func checkMail(s string) error {
 	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {

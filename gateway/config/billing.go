@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"pilewatch/gateway/tariff"
@@ -10,7 +11,8 @@ import (
 func (c *Config) readBilling(n node) {
 	n.object(fields{
 		"phone": text(&c.Billing.Phone), "notice_households": yes(&c.Billing.NoticeHouseholds),
-		"grid_bills": list(func(n node) { c.readGridBill(n) }),
+		"notice_min_households": whole(&c.Billing.NoticeMinHouseholds, 1, 100),
+		"grid_bills":            list(func(n node) { c.readGridBill(n) }),
 	})
 }
 
@@ -19,6 +21,20 @@ func yes(dst *bool) func(node) {
 	return func(n node) {
 		if s, ok := n.scalar("true or false", "!!bool"); ok {
 			*dst = s == "true" || s == "True" || s == "TRUE"
+		}
+	}
+}
+
+// whole reads a whole number from low to high.
+func whole(dst *int, low, high int) func(node) {
+	return func(n node) {
+		if s, ok := n.scalar("a whole number", "!!int"); ok {
+			v, err := strconv.Atoi(s)
+			if err != nil || v < low || v > high {
+				n.bad("%s: expected a whole number from %d to %d", s, low, high)
+				return
+			}
+			*dst = v
 		}
 	}
 }

@@ -67,7 +67,10 @@ type Ledger struct {
 type Billing struct {
 	Phone            string // of the office that answers for them; may be empty
 	NoticeHouseholds bool   // masked households on the notice board, not buildings
-	GridBills        []GridBill
+	// NoticeMinHouseholds is how many households a row of the notice board sums
+	// up at least; buildings in which fewer charged are put together.
+	NoticeMinHouseholds int
+	GridBills           []GridBill
 }
 
 // GridBill is a bill of the grid company, as somebody typed it in.
@@ -122,6 +125,8 @@ func defaults(dir string) *Config {
 		},
 		Ledger: Ledger{KeepReadings: 400 * 24 * time.Hour},
 		Safety: Safety{Rules: map[string]Rule{}},
+		// Of a sum of two each would know what the other has used.
+		Billing: Billing{NoticeMinHouseholds: 1},
 	}
 	c.MQTT.Password.called("mqtt.password", "mqtt", "password")
 	return c

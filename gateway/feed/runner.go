@@ -62,7 +62,7 @@ type Runner struct {
 	consumer Consumer
 	opts     Options
 	log      *slog.Logger
-	outage   outage
+	outage   *Outage
 
 	// Run's own.
 	block     ledger.Block // being delivered
@@ -99,7 +99,7 @@ func NewRunner(l Ledger, c Consumer, o Options) *Runner {
 		o.Log = slog.Default()
 	}
 	log := o.Log.With("consumer", c.Name())
-	return &Runner{ledger: l, consumer: c, opts: o, log: log, outage: outage{log: log}, stats: Stats{Name: c.Name()}}
+	return &Runner{ledger: l, consumer: c, opts: o, log: log, outage: NewOutage(log), stats: Stats{Name: c.Name()}}
 }
 
 // Stats gives the present state.
@@ -141,15 +141,15 @@ func (r *Runner) retry(ctx context.Context, try func(context.Context) error) boo
 			return false
 		case err == nil:
 			r.update(func(s *Stats) { s.LastError = "" })
-			r.outage.over()
+			r.outage.Over()
 			return true
 		}
 		r.update(func(s *Stats) { s.LastError = err.Error() })
 		if progressed(err) {
 			n = 0
 		}
-		wait := waitAfter(err, n)
-		r.outage.failed(err, wait, r.Stats().Backlog)
+		wait := WaitAfter(err, n)
+		r.outage.Failed(err, wait, r.Stats().Backlog)
 		if !Sleep(ctx, wait) {
 			return false
 		}

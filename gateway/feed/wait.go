@@ -14,10 +14,10 @@ const (
 	maxAsk  = time.Hour // the longest wait that an error may ask for
 )
 
-// waitAfter is how long to wait after the n-th failure in a row, from 0: what the
+// WaitAfter is how long to wait after the n-th failure in a row, from 0: what the
 // error asks for, else 1 to 2 s, 2 to 4 s and so on. The chance in it keeps many
 // gateways from knocking together when a server comes back.
-func waitAfter(err error, n int) time.Duration {
+func WaitAfter(err error, n int) time.Duration {
 	var asks interface{ RetryAfter() time.Duration }
 	if errors.As(err, &asks) {
 		if d := min(asks.RetryAfter(), maxAsk); d > 0 {
@@ -54,8 +54,9 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 
 const logEvery = time.Minute
 
-// outage keeps the log short while deliveries fail.
-type outage struct {
+// Outage keeps the log short while deliveries fail: the first failure, the recovery
+// and, in between, a line a minute at most. It is for one goroutine.
+type Outage struct {
 	log      *slog.Logger
 	since    time.Time // of the first failure in a row; zero while all is well
 	failures int
@@ -64,7 +65,11 @@ type outage struct {
 	saidSave time.Time // when a cursor that was not written was logged last
 }
 
-func (o *outage) failed(err error, wait time.Duration, backlog int64) {
+// NewOutage gives one that writes to log.
+func NewOutage(log *slog.Logger) *Outage { return &Outage{log: log} }
+
+// Failed notes a failure, what comes after it and how much waits.
+func (o *Outage) Failed(err error, wait time.Duration, backlog int64) {
 	now := time.Now()
 	if o.failures++; o.failures == 1 {
 		o.since = now
@@ -81,14 +86,15 @@ func (o *outage) failed(err error, wait time.Duration, backlog int64) {
 	o.log.Log(context.Background(), level, "not delivered; the journal keeps it and it is tried again", attrs...)
 }
 
-func (o *outage) over() {
+// Over notes a success.
+func (o *Outage) Over() {
 	if o.told {
 		o.log.Info("delivered again", "failures", o.failures, "after", time.Since(o.since).Round(time.Millisecond))
 	}
 	o.failures, o.told = 0, false
 }
 
-func (o *outage) unsaved(err error) {
+func (o *Outage) unsaved(err error) {
 	if now := time.Now(); now.Sub(o.saidSave) >= logEvery {
 		o.saidSave = now
 		o.log.Warn("the cursor could not be written; a restart would repeat what was delivered since", "error", err)

@@ -74,7 +74,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	} {
 		err := fmt.Errorf("writing: %w", askError{c.ask})
 		for range 100 {
-			if got := waitAfter(err, 0); got < c.least || got > c.most {
+			if got := WaitAfter(err, 0); got < c.least || got > c.most {
 				t.Errorf("asked for %v: wait %v, want %v to %v", c.ask, got, c.least, c.most)
 			}
 		}

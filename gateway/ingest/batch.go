@@ -25,7 +25,7 @@ type Tally struct {
 	Rejects  map[RejectKey]int // by decoder and reason
 	Drops    map[string]int    // by reason
 	Unkept   int               // rejects that were counted and not kept, for there were too many
-	Flood    int               // messages over what a topic may say in a minute
+	Flood    map[FloodKey]int  // what was over what a topic may say in a minute; nil for none
 	Loud     []Loud            // topics to be named for it
 	Readings int               // that the batch holds
 	Closed   []session.Session // sessions that ended

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
+	"sort"
 	"sync"
 
 	"pilewatch/devices"
@@ -14,10 +16,10 @@ import (
 
 // Journal is what the batcher asks of the ledger.
 type Journal interface {
-	Seen(ctx context.Context, k ledger.Key) (bool, error)
+	Seen(ctx context.Context, k ledger.Key, most int) (seen bool, cost int, err error)
 	SessionOfOrder(ctx context.Context, pile string, port uint8, order string) (session.Session, error)
 	Session(ctx context.Context, id string) (session.Session, error)
-	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, []byte, error)
+	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, ledger.Packed, error)
 	Read(ctx context.Context, from ledger.Seq, limit int) (ledger.Block, error)
 }
 
@@ -26,7 +28,9 @@ type Journal interface {
 type Batcher struct {
 	routes  []Route
 	byTopic map[string]*speaker // topics heard before
+	others  speaker             // all topics that no route means
 	counted minutes
+	bounded bool // others wait for what is looked up
 	journal Journal
 	log     *slog.Logger
 
@@ -38,7 +42,8 @@ type Batcher struct {
 	cur      *Batch
 	previous *Batch // may be in flight: not yet in the journal
 	since    int    // entries since the last checkpoint
-	blob     int    // bytes of the last checkpoint
+	saved    int    // bytes of the last checkpoint
+	replayed int    // entries after it that the start had to read
 	minute   devices.Millis
 }
 
@@ -50,7 +55,7 @@ func NewBatcher(ctx context.Context, routes []Route, journal Journal, settings s
 	if err != nil {
 		return nil, err
 	}
-	b := &Batcher{routes: routes, byTopic: map[string]*speaker{}, journal: journal, log: log, state: state, cur: newBatch(), since: replayed}
+	b := &Batcher{routes: routes, byTopic: map[string]*speaker{}, journal: journal, log: log, state: state, cur: newBatch(), since: replayed, replayed: replayed}
 	if err := b.configure(settings); err != nil {
 		return nil, err
 	}
@@ -64,12 +69,12 @@ func Restore(ctx context.Context, journal Journal, settings session.Settings) (*
 	if err != nil {
 		return nil, 0, err
 	}
-	from, blob, err := journal.LoadCheckpoint(ctx, ledger.SessionCheckpoint)
+	from, saved, err := journal.LoadCheckpoint(ctx, ledger.SessionCheckpoint)
 	if err != nil {
 		return nil, 0, err
 	}
-	if blob != nil {
-		if err := state.UnmarshalBinary(blob); err != nil {
+	if saved.Given() {
+		if err := saved.Into(state); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -100,6 +105,10 @@ func (b *Batcher) configure(settings session.Settings) error {
 
 func (b *Batcher) journalEmpty() bool { return b.since == 0 && len(b.state.Piles) == 0 }
 
+// Replayed is how many entries of the journal came after the last checkpoint, and
+// had to be read at the start.
+func (b *Batcher) Replayed() int { return b.replayed }
+
 // View lets f read the fold's state. f must not keep references into it.
 func (b *Batcher) View(f func(*session.State)) {
 	b.mu.RLock()
@@ -115,7 +124,7 @@ func (b *Batcher) Pending() *Batch { return b.cur }
 func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 	out := b.cur
 	b.since += len(out.Entries)
-	if b.since >= ledger.CheckpointAfter(b.blob) || checkpoint && (b.since > 0) {
+	if b.since >= ledger.CheckpointAfter(b.saved) || checkpoint && (b.since > 0) {
 		if err := b.Checkpoint(out); err != nil {
 			return nil, err
 		}
@@ -129,12 +138,12 @@ func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 func (b *Batcher) Checkpoint(out *Batch) error {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	blob, err := b.state.MarshalBinary()
+	state, err := ledger.Pack(b.state)
 	if err != nil {
 		return err
 	}
-	out.Checkpoints = map[string]ledger.Checkpoint{ledger.SessionCheckpoint: {Blob: blob}}
-	b.since = 0
+	out.Checkpoints = map[string]ledger.Checkpoint{ledger.SessionCheckpoint: {State: state}}
+	b.since, b.saved = 0, state.Size()
 	return nil
 }
 
@@ -152,7 +161,8 @@ func (b *Batcher) Add(ctx context.Context, d Delivery) error {
 	s := b.speaker(d.Topic)
 	if s == nil {
 		if !b.asked(d.Topic) {
-			b.reject(d, nil, devices.Rejectf(devices.UnknownTopic, "no subscription reads this topic: add one to mqtt.subscriptions"))
+			b.heard(&b.others, &d)
+			b.reject(d, &b.others, devices.Rejectf(devices.UnknownTopic, "no subscription reads this topic: add one to mqtt.subscriptions"))
 		}
 		return nil
 	}
@@ -171,7 +181,7 @@ func (b *Batcher) Add(ctx context.Context, d Delivery) error {
 	for i := range b.msg.Rejects {
 		b.reject(d, s, &b.msg.Rejects[i])
 	}
-	return b.fold(ctx, d)
+	return b.fold(ctx, s, d)
 }
 
 func asReject(err error) *devices.Reject {
@@ -216,11 +226,10 @@ const (
 	keepPayload = 1024
 )
 
-// reject counts a reject, of a topic that no decoder reads where from is nil, and
-// keeps it; of a flood only the first of each minute.
+// reject counts a reject and keeps it; of a flood only the first of each minute.
 func (b *Batcher) reject(d Delivery, from *speaker, r *devices.Reject) {
 	c, decoder := b.cur, ""
-	if from != nil {
+	if from.route != nil {
 		decoder = from.route.Name
 	}
 	c.Tally.Rejects[RejectKey{decoder, r.Reason}]++
@@ -245,22 +254,25 @@ func cut(s string, n int) string {
 }
 
 // fold takes in what the decoder found.
-func (b *Batcher) fold(ctx context.Context, d Delivery) error {
+func (b *Batcher) fold(ctx context.Context, from *speaker, d Delivery) error {
 	m := &b.msg
 	for i := range m.Statuses {
 		s := m.Statuses[i]
-		if err := b.take(ctx, d, s.DeviceTime || s.Has.Has(devices.HasOnline), ledger.Entry{Kind: ledger.KindStatus, Status: &s}); err != nil {
+		from.pile = s.Pile
+		if err := b.take(ctx, from, d, s.DeviceTime || s.Has.Has(devices.HasOnline), ledger.Entry{Kind: ledger.KindStatus, Status: &s}); err != nil {
 			return err
 		}
 	}
 	for i := range m.Readings {
-		if err := b.take(ctx, d, m.Readings[i].DeviceTime, ledger.Entry{Kind: ledger.KindReading, Reading: m.Readings[i]}); err != nil {
+		from.pile = m.Readings[i].Pile
+		if err := b.take(ctx, from, d, m.Readings[i].DeviceTime, ledger.Entry{Kind: ledger.KindReading, Reading: m.Readings[i]}); err != nil {
 			return err
 		}
 	}
 	for i := range m.Events {
 		e := m.Events[i]
-		if err := b.take(ctx, d, e.DeviceTime, ledger.Entry{Kind: ledger.KindEvent, Event: &e}); err != nil {
+		from.pile = e.Pile
+		if err := b.take(ctx, from, d, e.DeviceTime, ledger.Entry{Kind: ledger.KindEvent, Event: &e}); err != nil {
 			return err
 		}
 	}
@@ -268,13 +280,13 @@ func (b *Batcher) fold(ctx context.Context, d Delivery) error {
 }
 
 // take accepts one entry unless it is a repetition.
-func (b *Batcher) take(ctx context.Context, d Delivery, dated bool, e ledger.Entry) error {
+func (b *Batcher) take(ctx context.Context, from *speaker, d Delivery, dated bool, e ledger.Entry) error {
 	if d.Retained && !dated {
 		b.cur.Tally.Drops[DropRetained]++ // of an unknown time
 		return nil
 	}
 	e.Received = d.Received
-	if in, _ := e.Input(); b.state.Behind(in) && b.repeated(ctx, &e) {
+	if in, _ := e.Input(); b.state.Behind(in) && b.repeated(ctx, from, d.Topic, &e) {
 		b.cur.Tally.Drops[DropDuplicate]++
 		return nil
 	}
@@ -342,7 +354,7 @@ func (b *Batcher) Tick(now devices.Millis) error {
 }
 
 // repeated reports whether an entry is in the journal, or on its way there.
-func (b *Batcher) repeated(ctx context.Context, e *ledger.Entry) bool {
+func (b *Batcher) repeated(ctx context.Context, from *speaker, topic string, e *ledger.Entry) bool {
 	k, ok := ledger.KeyOf(e)
 	if !ok {
 		return false
@@ -350,11 +362,28 @@ func (b *Batcher) repeated(ctx context.Context, e *ledger.Entry) bool {
 	if b.cur.has(k) || b.previous != nil && b.previous.has(k) {
 		return true
 	}
-	seen, err := b.journal.Seen(ctx, k)
-	if err != nil {
-		b.log.Warn("could not look up a late message in the ledger; it is taken as new", "error", err)
+	most := math.MaxInt
+	if b.bounded && !k.Receipt && e.Kind != ledger.KindEvent { // else it could change a session
+		most = min(lookedTopic-from.looked, lookedAll-b.counted.looked)
+	}
+	seen, cost, err := b.journal.Seen(ctx, k, most)
+	from.looked += cost
+	b.counted.looked += cost
+	if errors.Is(err, ledger.ErrCostly) {
+		b.flood(from, topic, FloodOld)
+	} else if err != nil {
+		b.complain("could not look up a late message in the ledger; it is taken as new", err)
 	}
 	return seen
+}
+
+// complain says what is wrong with the ledger, once a minute: every message may
+// meet it.
+func (b *Batcher) complain(what string, err error) {
+	if !b.counted.complained {
+		b.counted.complained = true
+		b.log.Warn(what, "error", err)
+	}
 }
 
 // settlement adds to a settlement what only the ledger, or a batch on its way
@@ -375,7 +404,7 @@ func (b *Batcher) settlement(ctx context.Context, e *ledger.Entry) bool {
 			e.Prior = &session.Prior{Taken: n}
 		}
 	default:
-		b.log.Warn("could not look up a settled order in the ledger; it is taken as new", "error", err)
+		b.complain("could not look up a settled order in the ledger; it is taken as new", err)
 	}
 	return true
 }
@@ -391,14 +420,19 @@ func (b *Batcher) sessionOfOrder(ctx context.Context, k orderKey) (session.Sessi
 }
 
 // takenIDs counts the sessions that have an id, with or without a number behind it.
+// Numbers are given in order and for ever, so that a few look-ups find the last.
 func (b *Batcher) takenIDs(ctx context.Context, id string) int {
-	for n := 0; ; n++ {
+	free := func(n int) bool {
 		next := session.Numbered(id, n+1)
 		if b.cur.hasID(next) || b.previous.hasID(next) {
-			continue
+			return false
 		}
-		if _, err := b.journal.Session(ctx, next); err != nil {
-			return n
-		}
+		_, err := b.journal.Session(ctx, next)
+		return err != nil
 	}
+	most := 0
+	for !free(most) {
+		most = 2*most + 1
+	}
+	return sort.Search(most, free)
 }

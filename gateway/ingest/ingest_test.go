@@ -301,15 +301,15 @@ func (f *fragile) readings() (n int) {
 }
 
 // Nothing was there before: what the batcher asks of the journal.
-func (f *fragile) Seen(context.Context, ledger.Key) (bool, error) { return false, nil }
+func (f *fragile) Seen(context.Context, ledger.Key, int) (bool, int, error) { return false, 0, nil }
 func (f *fragile) SessionOfOrder(context.Context, string, uint8, string) (session.Session, error) {
 	return session.Session{}, ledger.ErrNotFound
 }
 func (f *fragile) Session(context.Context, string) (session.Session, error) {
 	return session.Session{}, ledger.ErrNotFound
 }
-func (f *fragile) LoadCheckpoint(context.Context, string) (ledger.Seq, []byte, error) {
-	return 1, nil, nil
+func (f *fragile) LoadCheckpoint(context.Context, string) (ledger.Seq, ledger.Packed, error) {
+	return 1, ledger.Packed{}, nil
 }
 func (f *fragile) Read(_ context.Context, from ledger.Seq, _ int) (ledger.Block, error) {
 	return ledger.Block{First: from}, nil
@@ -357,64 +357,6 @@ func TestNothingIsAcknowledgedWhileTheLedgerCannotBeWritten(t *testing.T) {
 	})
 }
 
-func TestStoppingCommitsWhatHasArrived(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fragile{}
-		p := NewPipeline(batcher(t, f), f, func() devices.Millis { return devices.MillisOf(t0) }, func(Tally) {}, slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithCancel(t.Context())
-		acked := 0
-		for _, d := range charge(30_000) {
-			d.Done = func(err error) {
-				if err == nil {
-					acked++
-				}
-			}
-			if !p.Put(d) {
-				t.Fatal("no room")
-			}
-		}
-		cancel()
-		if err := p.Run(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if acked != 30_000 || f.readings() != 30_000 {
-			t.Errorf("%d acknowledged, %d committed", acked, f.readings())
-		}
-		var refused error
-		d := Delivery{Done: func(err error) { refused = err }}
-		if err := errors.Join(p.Submit(context.Background(), d), refused); !errors.Is(err, ErrStopped) {
-			t.Errorf("a delivery after the end: %v", err)
-		}
-	})
-}
-
-func TestStoppingWithAFullDiskEndsInTimeAndGivesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fragile{full: true}
-		p := NewPipeline(batcher(t, f), f, func() devices.Millis { return devices.MillisOf(t0) }, func(Tally) {}, slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithCancel(t.Context())
-		refused := 0
-		for _, d := range charge(5) {
-			d.Done = func(err error) {
-				if err != nil {
-					refused++
-				}
-			}
-			p.Put(d)
-		}
-		cancel()
-		begin := time.Now()
-		if err := p.Run(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(begin); took > 10*time.Second || refused != 5 {
-			t.Errorf("%d given back after %s", refused, took)
-		}
-	})
-}
-
-// A repetition of what waits for a commit is on disk when that is: where the
-// commit is given up, so is the repetition.
 func TestARepetitionOfWhatWasNotKeptIsNotAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fragile{full: true}

@@ -52,6 +52,7 @@ type Pipeline struct {
 
 // NewPipeline makes a pipeline. tally is called after each commit.
 func NewPipeline(b *Batcher, l Appender, now func() devices.Millis, tally func(Tally), log *slog.Logger) *Pipeline {
+	b.bounded = true
 	return &Pipeline{
 		Batcher: b, ledger: l, log: log, now: now, tally: tally,
 		in: make(chan Delivery, room), ready: make(chan struct{}), commits: make(chan *Batch), done: make(chan struct{}),
@@ -205,9 +206,22 @@ func (p *Pipeline) drain(hard context.Context) error {
 			}
 		default:
 			<-p.ready
-			return p.handOver(true)
+			return p.last()
 		}
 	}
+}
+
+// last hands over what there is, with the fold's state: behind it there is nothing
+// that the next start would have to read.
+func (p *Pipeline) last() error {
+	b, err := p.Take(true)
+	if err == nil && b.Checkpoints == nil {
+		err = p.Checkpoint(b) // others may have written since the last one
+	}
+	if err == nil {
+		p.commits <- b
+	}
+	return err
 }
 
 // refuse gives back what came too late.

@@ -1,12 +1,14 @@
 package ingest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"pilewatch/devices"
 	"pilewatch/gateway/ledger"
+	"pilewatch/gateway/session"
 )
 
 // order is a session of an order on port 1, two reports long, beginning at a minute.
@@ -78,5 +80,52 @@ func TestAnUnknownOrderNeverTakesTheIDOfAnotherSession(t *testing.T) {
 		if s, err := l.Session(t.Context(), "P01-1-20261123T120000Z"); err != nil || s.Order != "O0" || s.EnergyMWh != 4000 {
 			t.Errorf("cut at %d: the first session is now %+v, %v", cut, s, err)
 		}
+	}
+}
+
+// counting counts look-ups of sessions.
+type counting struct {
+	*ledger.Ledger
+	looked int
+}
+
+func (c *counting) Session(ctx context.Context, id string) (session.Session, error) {
+	c.looked++
+	return c.Ledger.Session(ctx, id)
+}
+
+// A pile whose clock stands settles order after order of the same second.
+func TestOrdersOfTheSameSecondAreNumberedInAFewLookUps(t *testing.T) {
+	var ds []Delivery
+	const orders = 400
+	for i := range orders {
+		ds = append(ds, settled(5*time.Hour, 0, time.Minute, fmt.Sprint("Z", i), 7))
+	}
+	l := &counting{Ledger: openLedger(t, t.TempDir())}
+	play(t, l.Ledger, ds[:orders/2])
+	b := batcher(t, l)
+	for _, d := range ds[orders/2:] {
+		if err := b.Add(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := b.Take(false)
+	if err == nil {
+		_, err = l.Append(t.Context(), &made.Batch)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	f := ledger.Filter{Limit: 1000}
+	items, _, err := l.Sessions(t.Context(), f)
+	for _, s := range items {
+		all[s.ID] = true
+	}
+	if err != nil || len(all) != orders || !all[session.Numbered("P01-1-20261123T120000Z", orders)] {
+		t.Errorf("%d sessions, %v", len(all), err)
+	}
+	if most := orders / 2 * 18; l.looked > most {
+		t.Errorf("%d look-ups for %d orders, expected %d at most", l.looked, orders/2, most)
 	}
 }

@@ -14,19 +14,6 @@ import (
 	"pilewatch/gateway/session"
 )
 
-// Checkpoint is a consumer's state as it was before entry Seq.
-type Checkpoint struct {
-	Seq  Seq // 0: the entry after the batch
-	Blob []byte
-}
-
-// CheckpointAfter is after how many entries a fold should write its state again,
-// when the last one took so many bytes. A small state is written every 200,000
-// entries, which a restart reads in a fraction of a second. A large one is written
-// less often, so that writing it stays a few hundredths of what the entries
-// between cost, and after 16 million at the latest, some seconds of a restart.
-func CheckpointAfter(bytes int) int { return max(200_000, min(bytes/8, 16_000_000)) }
-
 // Batch is what one commit holds: all of it is kept, or nothing.
 type Batch struct {
 	Entries     []Entry // one block of the journal; session and flag rows follow from it
@@ -272,48 +259,4 @@ func (l *Ledger) putSinkRejects(ctx context.Context, sink, reason string, lines 
 		}
 	}
 	return tx.Commit()
-}
-
-func (l *Ledger) putCheckpoint(ctx context.Context, tx *sql.Tx, name string, c Checkpoint) error {
-	body := l.enc.zw.EncodeAll(c.Blob, nil)
-	_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO checkpoint (name, seq, sum, body) VALUES (?, ?, ?, ?)",
-		name, c.Seq, crc32.Checksum(c.Blob, castagnoli), body)
-	return err
-}
-
-// LoadCheckpoint gives the newest state of a name, and the number of the first
-// entry that it has not seen; (1, nil) when there is none. A damaged one is as
-// none: the journal is the truth, and for the sessions the state before its
-// beginning.
-func (l *Ledger) LoadCheckpoint(ctx context.Context, name string) (Seq, []byte, error) {
-	seq, blob, err := l.loadCheckpoint(ctx, name)
-	if errors.Is(err, errCheckpoint) {
-		l.log.Warn("a checkpoint is damaged and was passed over", "checkpoint", name)
-		seq, blob, err = 1, nil, nil
-	}
-	if err == nil && blob == nil && name == SessionCheckpoint {
-		return l.loadCheckpoint(ctx, OriginCheckpoint)
-	}
-	return seq, blob, err
-}
-
-var errCheckpoint = errors.New("it is damaged")
-
-// loadCheckpoint is LoadCheckpoint for who must not go on without it.
-func (l *Ledger) loadCheckpoint(ctx context.Context, name string) (Seq, []byte, error) {
-	var seq Seq
-	var sum int64
-	var body []byte
-	err := l.read.QueryRowContext(ctx, "SELECT seq, sum, body FROM checkpoint WHERE name = ?", name).Scan(&seq, &sum, &body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 1, nil, nil
-	}
-	if err != nil {
-		return 0, nil, fmt.Errorf("reading the checkpoint %s: %w", name, err)
-	}
-	blob, err := l.dec.zr.DecodeAll(body, nil)
-	if err != nil || int64(crc32.Checksum(blob, castagnoli)) != sum {
-		return 0, nil, fmt.Errorf("the checkpoint %s: %w; restore a backup that has it whole, or stop the gateway and run `pilewatch repair`", name, errCheckpoint)
-	}
-	return seq, blob, nil
 }

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -103,7 +105,7 @@ func TestCursorsAndCheckpointsMoveWithTheirCommit(t *testing.T) {
 	}
 	l.mustAppend(t, Batch{
 		Entries: estateEntries(1), Cursors: map[string]Seq{"safety": 11},
-		Checkpoints: map[string]Checkpoint{"session": {Blob: []byte("state")}, "safety": {Seq: 5, Blob: nil}},
+		Checkpoints: map[string]Checkpoint{"session": {State: pack(t, bytes.NewBufferString("state"))}, "safety": {Seq: 5}},
 	})
 	if err := l.Advance(t.Context(), "influxdb", 4); err != nil {
 		t.Fatal(err)
@@ -117,34 +119,12 @@ func TestCursorsAndCheckpointsMoveWithTheirCommit(t *testing.T) {
 			t.Errorf("cursor %s: %d, %v", name, c, err)
 		}
 	}
-	if seq, blob, err := l.LoadCheckpoint(t.Context(), "session"); err != nil || seq != 11 || string(blob) != "state" {
-		t.Errorf("checkpoint at %d: %q, %v", seq, blob, err)
+	var state bytes.Buffer
+	if seq, saved, err := l.LoadCheckpoint(t.Context(), "session"); err != nil || seq != 11 || saved.Into(&state) != nil || state.String() != "state" {
+		t.Errorf("checkpoint at %d: %q, %v", seq, state.String(), err)
 	}
-	if seq, _, err := l.LoadCheckpoint(t.Context(), "safety"); err != nil || seq != 5 {
+	if seq, saved, err := l.LoadCheckpoint(t.Context(), "safety"); err != nil || seq != 5 || saved.Given() {
 		t.Errorf("checkpoint at %d, %v", seq, err)
-	}
-}
-
-func TestSeenKnowsWhatTheJournalHolds(t *testing.T) {
-	dir := t.TempDir()
-	es := estateEntries(500) // over four hours
-	l := open(t, dir)
-	for i := 0; i < len(es); i += 500 {
-		l.mustAppend(t, Batch{Entries: es[i : i+500]})
-	}
-	for _, i := range []int{0, 1, 499, 500, 4999} {
-		k, _ := KeyOf(&es[i])
-		if ok, err := l.Seen(t.Context(), k); err != nil || !ok {
-			t.Errorf("entry %d: %v, %v", i, ok, err)
-		}
-		for _, other := range []Key{
-			{Pile: "P02", Port: k.Port, Time: k.Time}, {Pile: k.Pile, Port: 99, Time: k.Time},
-			{Pile: k.Pile, Port: k.Port, What: 1, Time: k.Time}, {Pile: k.Pile, Port: k.Port, Time: k.Time + 1},
-		} {
-			if ok, err := l.Seen(t.Context(), other); err != nil || ok {
-				t.Errorf("%+v was never there: %v, %v", other, ok, err)
-			}
-		}
 	}
 }
 
@@ -373,11 +353,16 @@ func charge(t *testing.T, l *Ledger, state *session.State, day int, n int) {
 		}
 		put(Entry{Kind: KindReading, Received: at, Reading: r})
 	}
-	blob, err := state.MarshalBinary()
+	l.mustAppend(t, Batch{Entries: es, Checkpoints: map[string]Checkpoint{SessionCheckpoint: {State: pack(t, state)}}})
+}
+
+func pack(t *testing.T, state io.WriterTo) Packed {
+	t.Helper()
+	p, err := Pack(state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.mustAppend(t, Batch{Entries: es, Checkpoints: map[string]Checkpoint{SessionCheckpoint: {Blob: blob}}})
+	return p
 }
 
 func newState(t *testing.T) *session.State {
@@ -464,6 +449,26 @@ func TestPruningKeepsWhatIsNeeded(t *testing.T) {
 	}
 	if items, _, err := l.Sessions(t.Context(), Filter{}); err != nil || len(items) != 10 {
 		t.Errorf("%d sessions stay, %v", len(items), err)
+	}
+}
+
+func TestRejectsAreBounded(t *testing.T) {
+	l := open(t, t.TempDir())
+	put := func(id int) {
+		t.Helper()
+		if err := l.exec(t.Context(), "INSERT INTO reject (id, time, decoder, topic, reason, detail, payload) VALUES (?, ?, '', '', '', '', x'')", id, t0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []int{1, 2, maxRejects + 1} {
+		put(id)
+	}
+	if _, err := l.Prune(t.Context(), 0, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	var n, first int
+	if err := l.read.QueryRowContext(t.Context(), "SELECT count(*), min(id) FROM reject").Scan(&n, &first); err != nil || n != 2 || first != 2 {
+		t.Errorf("%d rejects stay, the first is %d, %v; expected the newest %d of their numbers", n, first, err, maxRejects)
 	}
 }
 

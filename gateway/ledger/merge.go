@@ -111,6 +111,6 @@ func (l *Ledger) replace(ctx context.Context, run []blockRow) error {
 	}
 	l.seen.mu.Lock() // what it knows of the first block is not all of the merged one
 	defer l.seen.mu.Unlock()
-	l.seen.blocks, l.seen.order = nil, nil
+	l.seen.reset()
 	return tx.Commit()
 }

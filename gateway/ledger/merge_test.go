@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ func TestMergedBlocksHoldTheSameInUnder12BytesAReading(t *testing.T) {
 		}
 		if i == len(commits)/2 {
 			k, _ := KeyOf(&commits[0][0]) // so that the first block is remembered as it is now
-			if seen, err := l.Seen(t.Context(), k); err != nil || !seen {
+			if seen, _, err := l.Seen(t.Context(), k, math.MaxInt); err != nil || !seen {
 				t.Fatal(seen, err)
 			}
 		}
@@ -115,7 +116,7 @@ func TestMergedBlocksHoldTheSameInUnder12BytesAReading(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if seen, err := l.Seen(t.Context(), k); err != nil || !seen {
+		if seen, _, err := l.Seen(t.Context(), k, math.MaxInt); err != nil || !seen {
 			t.Fatalf("entry %d is not found again: %v", i, err)
 		}
 	}

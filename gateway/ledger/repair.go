@@ -103,10 +103,10 @@ func (l *Ledger) dropCheckpoints(ctx context.Context, names []string, r *Repaire
 		if err != nil {
 			return err
 		}
-		if _, blob, err := l.LoadCheckpoint(ctx, SessionCheckpoint); err != nil {
+		if _, saved, err := l.LoadCheckpoint(ctx, SessionCheckpoint); err != nil {
 			return err
-		} else if blob != nil {
-			if err := state.UnmarshalBinary(blob); err != nil {
+		} else if saved.Given() {
+			if err := saved.Into(state); err != nil {
 				return err
 			}
 			if state, err = session.NewState(state.Settings()); err != nil {
@@ -121,7 +121,7 @@ func (l *Ledger) dropCheckpoints(ctx context.Context, names []string, r *Repaire
 }
 
 func (l *Ledger) newOrigin(ctx context.Context, state *session.State, r *Repaired) error {
-	blob, err := state.MarshalBinary()
+	packed, err := Pack(state)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (l *Ledger) newOrigin(ctx context.Context, state *session.State, r *Repaire
 	if err := l.read.QueryRowContext(ctx, "SELECT seq, first_time FROM journal ORDER BY seq LIMIT 1").Scan(&h.Seq, &h.Last); err != nil {
 		return err
 	}
-	if _, err := l.Append(ctx, &Batch{Checkpoints: map[string]Checkpoint{OriginCheckpoint: {Seq: h.Seq, Blob: blob}}}); err != nil {
+	if _, err := l.Append(ctx, &Batch{Checkpoints: map[string]Checkpoint{OriginCheckpoint: {Seq: h.Seq, State: packed}}}); err != nil {
 		return err
 	}
 	r.Holes = append(r.Holes, h)
@@ -142,13 +142,13 @@ func (l *Ledger) deriveOver(ctx context.Context, damaged []*DamagedError, r *Rep
 	if len(damaged) == 0 {
 		return nil
 	}
-	from, blob, err := l.LoadCheckpoint(ctx, SessionCheckpoint)
+	from, saved, err := l.LoadCheckpoint(ctx, SessionCheckpoint)
 	if err != nil || from > damaged[len(damaged)-1].Seq {
 		return err
 	}
 	state, err := session.NewState(session.DefaultSettings())
-	if err == nil && blob != nil {
-		err = state.UnmarshalBinary(blob)
+	if err == nil && saved.Given() {
+		err = saved.Into(state)
 	}
 	if err != nil {
 		return err
@@ -165,10 +165,11 @@ func (l *Ledger) deriveOver(ctx context.Context, damaged []*DamagedError, r *Rep
 			r.Closed++
 		}
 	}
-	if blob, err = state.MarshalBinary(); err != nil {
+	packed, err := Pack(state)
+	if err != nil {
 		return err
 	}
-	b.Checkpoints = map[string]Checkpoint{SessionCheckpoint: {Blob: blob}}
+	b.Checkpoints = map[string]Checkpoint{SessionCheckpoint: {State: packed}}
 	_, err = l.Append(ctx, b)
 	return err
 }

@@ -46,11 +46,7 @@ func (l *lived) commit() Seq {
 
 func (l *lived) checkpoint() {
 	l.t.Helper()
-	blob, err := l.state.MarshalBinary()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.mustAppend(l.t, Batch{Checkpoints: map[string]Checkpoint{SessionCheckpoint: {Blob: blob}}})
+	l.mustAppend(l.t, Batch{Checkpoints: map[string]Checkpoint{SessionCheckpoint: {State: pack(l.t, l.state)}}})
 }
 
 // say commits a reading of each port: charging unless listed as idle.
@@ -82,9 +78,9 @@ func (l *lived) again(dir string) *lived {
 		l.t.Fatal(err)
 	}
 	n := live(l.t, dir)
-	from, blob, err := n.LoadCheckpoint(l.t.Context(), SessionCheckpoint)
-	if err == nil && blob != nil {
-		err = n.state.UnmarshalBinary(blob)
+	from, saved, err := n.LoadCheckpoint(l.t.Context(), SessionCheckpoint)
+	if err == nil && saved.Given() {
+		err = saved.Into(n.state)
 	}
 	for err == nil && from < n.Head() {
 		var b Block
@@ -298,7 +294,7 @@ func TestADamagedStateBeforeTheJournalIsReplacedByARepair(t *testing.T) {
 		}
 	}
 	damage(SessionCheckpoint)
-	if seq, blob, err := l.LoadCheckpoint(t.Context(), SessionCheckpoint); err != nil || seq != 37 || blob == nil {
+	if seq, saved, err := l.LoadCheckpoint(t.Context(), SessionCheckpoint); err != nil || seq != 37 || !saved.Given() {
 		t.Errorf("without the newest state the fold begins at %d, %v", seq, err)
 	}
 	damage(OriginCheckpoint)

@@ -20,8 +20,9 @@ const maxRejects = 100_000
 // keepSinkRejects is how many of the newest lines that sinks refused are kept.
 const keepSinkRejects = 10_000
 
-// Prune lets go of readings received before one instant and of rejects before
-// another. It takes only entries that every one of the consumers has had and
+// Prune lets go of readings received before one instant, of what is known of
+// alerts that were sent before it about flags that are over, and of rejects before
+// another instant. It takes only entries that every one of the consumers has had and
 // that no checkpoint needs, and keeps the fold's state before the first entry
 // that stays, so that what stays can be verified. Sessions and flags stay. more
 // says that there was more to take than one call takes.
@@ -35,15 +36,18 @@ func (l *Ledger) Prune(ctx context.Context, readings, rejects devices.Millis, co
 	if err := l.exec(ctx, "DELETE FROM sink_reject WHERE id <= (SELECT max(id) FROM sink_reject) - ?", keepSinkRejects); err != nil {
 		return false, fmt.Errorf("letting go of old lines that a sink refused: %w", err)
 	}
+	if err := l.exec(ctx, "DELETE FROM delivery WHERE done_at > 0 AND done_at < ? AND flag_id NOT IN (SELECT id FROM flag WHERE cleared_at = 0)", readings); err != nil {
+		return false, fmt.Errorf("letting go of old deliveries of alerts: %w", err)
+	}
 	keep, err := l.firstKept(ctx, readings, consumers)
 	if err != nil || keep == 0 {
 		return false, err
 	}
-	blob, at, more, err := l.originAt(ctx, keep)
-	if err != nil || blob == nil {
+	origin, at, more, err := l.originAt(ctx, keep)
+	if err != nil || !origin.Given() {
 		return false, err
 	}
-	return more, l.dropBefore(ctx, at, blob)
+	return more, l.dropBefore(ctx, at, origin)
 }
 
 func (l *Ledger) exec(ctx context.Context, query string, args ...any) error {
@@ -81,29 +85,29 @@ func (l *Ledger) firstKept(ctx context.Context, readings devices.Millis, consume
 
 // originAt folds the state of the origin forward to a block, or as far as one
 // call goes.
-func (l *Ledger) originAt(ctx context.Context, keep Seq) (blob []byte, at Seq, more bool, err error) {
+func (l *Ledger) originAt(ctx context.Context, keep Seq) (origin Packed, at Seq, more bool, err error) {
 	state, at, err := l.origin(ctx)
 	if err != nil || at >= keep {
-		return nil, 0, false, err
+		return Packed{}, 0, false, err
 	}
 	for range pruneBlocks {
 		b, err := l.readRows(ctx, at, 1)
 		if err != nil {
-			return nil, 0, false, err
+			return Packed{}, 0, false, err
 		}
 		if b.First >= keep { // a hole came before it
 			at = keep
 			break
 		}
 		if err := b.Fold(state, func([]session.Change) {}); err != nil {
-			return nil, 0, false, err
+			return Packed{}, 0, false, err
 		}
 		if at = b.Next(); at >= keep {
 			break
 		}
 	}
-	blob, err = state.MarshalBinary()
-	return blob, at, at < keep, err
+	origin, err = Pack(state)
+	return origin, at, at < keep, err
 }
 
 // origin gives the fold's state before the first entry that is kept, and that
@@ -113,15 +117,15 @@ func (l *Ledger) origin(ctx context.Context) (*session.State, Seq, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	at, blob, err := l.loadCheckpoint(ctx, OriginCheckpoint)
-	if err == nil && blob != nil {
-		err = state.UnmarshalBinary(blob)
+	at, saved, err := l.loadCheckpoint(ctx, OriginCheckpoint)
+	if err == nil && saved.Given() {
+		err = saved.Into(state)
 	}
 	return state, at, err
 }
 
 // dropBefore takes the blocks before at, and sets the new origin, in one transaction.
-func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
+func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin Packed) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tx, err := l.write.BeginTx(ctx, nil)
@@ -129,7 +133,7 @@ func (l *Ledger) dropBefore(ctx context.Context, at Seq, origin []byte) error {
 		return fmt.Errorf("letting go of old readings: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it says so
-	err = l.putCheckpoint(ctx, tx, OriginCheckpoint, Checkpoint{Seq: at, Blob: origin})
+	err = l.putCheckpoint(ctx, tx, OriginCheckpoint, Checkpoint{Seq: at, State: origin})
 	for _, q := range []string{"DELETE FROM journal_hour WHERE seq < ?", "DELETE FROM journal WHERE seq < ?", "UPDATE hole SET block = x'' WHERE seq < ? AND block <> x''"} {
 		if err == nil {
 			_, err = tx.ExecContext(ctx, q, at)

@@ -17,9 +17,9 @@ func (l *Ledger) SettingsAt(ctx context.Context, at Seq) (session.Settings, erro
 	if err != nil {
 		return session.Settings{}, err
 	}
-	from, blob, err := l.LoadCheckpoint(ctx, SessionCheckpoint)
-	if err == nil && blob != nil {
-		err = state.UnmarshalBinary(blob)
+	from, saved, err := l.LoadCheckpoint(ctx, SessionCheckpoint)
+	if err == nil && saved.Given() {
+		err = saved.Into(state)
 	}
 	if err != nil {
 		return session.Settings{}, err

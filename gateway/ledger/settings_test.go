@@ -40,11 +40,7 @@ func TestSettingsAtAreThoseOfTheirTime(t *testing.T) {
 		}
 		ask()
 		if day%3 == 1 {
-			blob, err := state.MarshalBinary()
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.mustAppend(t, Batch{Checkpoints: map[string]Checkpoint{SessionCheckpoint: {Blob: blob}}})
+			l.mustAppend(t, Batch{Checkpoints: map[string]Checkpoint{SessionCheckpoint: {State: pack(t, state)}}})
 			ask()
 		}
 	}

@@ -83,7 +83,16 @@ func (l *Ledger) Verdicts(ctx context.Context) ([]Verdict, error) {
 	if err := l.read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'verdict'").Scan(&there); err != nil || there == 0 {
 		return nil, err // a ledger that only an older program has opened
 	}
-	all, err := list(ctx, l.read, "SELECT at, flag_id, status, note, by, rule, rule_version, session_id, card, raised_at, evidence FROM verdict ORDER BY id", nil,
+	return l.verdicts(ctx, "")
+}
+
+// VerdictsOf gives those of one flag, the oldest first.
+func (l *Ledger) VerdictsOf(ctx context.Context, flagID string) ([]Verdict, error) {
+	return l.verdicts(ctx, " WHERE flag_id = ?", flagID)
+}
+
+func (l *Ledger) verdicts(ctx context.Context, where string, args ...any) ([]Verdict, error) {
+	all, err := list(ctx, l.read, "SELECT at, flag_id, status, note, by, rule, rule_version, session_id, card, raised_at, evidence FROM verdict"+where+" ORDER BY id", args,
 		func(row scanner) (v Verdict, err error) {
 			var evidence string
 			err = row.Scan(&v.At, &v.FlagID, &v.Status, &v.Note, &v.By, &v.Rule, &v.RuleVersion, &v.SessionID, &v.Card, &v.RaisedAt, &evidence)

@@ -92,7 +92,20 @@ func (s *InfluxServer) CreateDatabase(name string) {
 // of the answer. A query that fails fails the test.
 func (s *InfluxServer) Query(database, query string) []Row {
 	s.t.Helper()
-	return s.influxQL(url.Values{"db": {database}, "q": {query}, "epoch": {"ns"}})
+	return s.influxQL(queryForm(database, query))
+}
+
+// Ask is Query for a test that judges failures itself.
+func (s *InfluxServer) Ask(database, query string) ([]Row, error) {
+	answer, err := s.post(queryForm(database, query))
+	if err != nil {
+		return nil, err
+	}
+	return answer.rows(), nil
+}
+
+func queryForm(database, query string) url.Values {
+	return url.Values{"db": {database}, "q": {query}, "epoch": {"ns"}}
 }
 
 type influxAnswer struct {
@@ -113,8 +126,11 @@ func (s *InfluxServer) influxQL(form url.Values) []Row {
 	if err != nil {
 		s.t.Fatalf("InfluxDB, %s: %v", form.Get("q"), err)
 	}
-	var rows []Row
-	for _, result := range answer.Results {
+	return answer.rows()
+}
+
+func (a *influxAnswer) rows() (rows []Row) {
+	for _, result := range a.Results {
 		for _, series := range result.Series {
 			for _, values := range series.Values {
 				row := Row{}

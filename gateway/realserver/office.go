@@ -15,23 +15,40 @@ const (
 	getPoppler  = "apt-get install -y --no-install-recommends poppler-utils"
 )
 
-// OpenInOffice opens a spreadsheet in LibreOffice, which computes its formulas,
-// and gives the CSV file of each of its sheets, by the sheet's name: cells as
-// they are stored, fields with a comma between.
-func OpenInOffice(t testing.TB, file string) map[string]string {
+// OpenInOffice opens spreadsheets in LibreOffice, which computes their formulas,
+// and gives the CSV file of each sheet, by the file's name without its ending, "-",
+// and the sheet's name: cells as they are stored, fields with a comma between.
+func OpenInOffice(t testing.TB, files ...string) map[string]string {
+	t.Helper()
+	return inOffice(t, files)
+}
+
+// OpenTextInOffice opens a CSV file in LibreOffice as Excel does by a double click:
+// UTF-8, and every field that looks like a number, a date or a formula is one. It
+// gives the CSV file of what the cells show.
+func OpenTextInOffice(t testing.TB, file string) string {
+	t.Helper()
+	const commaUTF8AmericanDetect = `--infilter=Text - txt - csv (StarCalc):44,34,76,1,,1033,false,true,false,false,false,0,false,true`
+	for _, f := range inOffice(t, []string{file}, commaUTF8AmericanDetect) {
+		return f
+	}
+	return ""
+}
+
+func inOffice(t testing.TB, files []string, args ...string) map[string]string {
 	t.Helper()
 	program := need(t, "soffice", getOffice)
 	dir := t.TempDir()
 	const everySheet = `csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1`
-	tool(t, program, "-env:UserInstallation=file://"+filepath.Join(dir, "profile"), "--headless", "--convert-to", everySheet, "--outdir", dir, file)
-	files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("LibreOffice wrote nothing of %s: %v", file, err)
+	args = append(args, "-env:UserInstallation=file://"+filepath.Join(dir, "profile"), "--headless", "--convert-to", everySheet, "--outdir", dir)
+	tool(t, program, append(args, files...)...)
+	written, err := filepath.Glob(filepath.Join(dir, "*.csv"))
+	if err != nil || len(written) == 0 {
+		t.Fatalf("LibreOffice wrote nothing of %v: %v", files, err)
 	}
-	prefix := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)) + "-"
 	sheets := map[string]string{}
-	for _, f := range files {
-		sheets[strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), prefix), ".csv")] = f
+	for _, f := range written {
+		sheets[strings.TrimSuffix(filepath.Base(f), ".csv")] = f
 	}
 	return sheets
 }

@@ -66,7 +66,7 @@ func (p *Prom) ready() error {
 // Query runs an instant query that gives a vector. A query that fails fails the test.
 func (p *Prom) Query(expr string) []Sample {
 	p.t.Helper()
-	samples, err := p.query(expr)
+	samples, err := p.Ask(expr)
 	if err != nil {
 		p.t.Fatalf("Prometheus, %s: %v", expr, err)
 	}
@@ -79,7 +79,7 @@ func (p *Prom) Await(expr string) []Sample {
 	p.t.Helper()
 	var samples []Sample
 	err := poll(startLimit, p.gone, func() (err error) {
-		if samples, err = p.query(expr); err == nil && len(samples) == 0 {
+		if samples, err = p.Ask(expr); err == nil && len(samples) == 0 {
 			err = errors.New("still nothing")
 		}
 		return err
@@ -101,7 +101,8 @@ type promAnswer struct {
 	}
 }
 
-func (p *Prom) query(expr string) ([]Sample, error) {
+// Ask is Query for a test that judges failures itself.
+func (p *Prom) Ask(expr string) ([]Sample, error) {
 	resp, err := client().Get(p.URL + "/api/v1/query?" + url.Values{"query": {expr}}.Encode())
 	if err != nil {
 		return nil, err

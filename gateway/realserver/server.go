@@ -1,5 +1,5 @@
-// Package realserver starts real servers for tests: mosquitto, InfluxDB 1.8 and
-// Prometheus, each on loopback ports of its own, in a directory of its own, and
+// Package realserver starts real servers for tests: mosquitto, InfluxDB 1.8,
+// Prometheus and Alertmanager, each on loopback ports of its own, in a directory of its own, and
 // gone when the test ends, however it ends.
 //
 // A server that is not installed skips the test, and says how to install it;

@@ -29,8 +29,8 @@ func newBook() *book {
 
 var errFull = errors.New("the disk is full")
 
-func (b *book) Append(_ context.Context, x *ledger.Batch) (ledger.Seq, error) {
-	if b.fail {
+func (b *book) Append(ctx context.Context, x *ledger.Batch) (ledger.Seq, error) {
+	if b.fail || ctx.Err() != nil {
 		return 0, errFull
 	}
 	first := b.Head()
@@ -62,11 +62,11 @@ func (b *book) Cursor(_ context.Context, name string) (ledger.Seq, error) {
 	return max(1, b.cursors[name]), nil
 }
 
-func (b *book) LoadCheckpoint(_ context.Context, name string) (ledger.Seq, []byte, error) {
+func (b *book) LoadCheckpoint(_ context.Context, name string) (ledger.Seq, ledger.Packed, error) {
 	if c, ok := b.checkpoints[name]; ok {
-		return c.Seq, c.Blob, nil
+		return c.Seq, c.State, nil
 	}
-	return 1, nil, nil
+	return 1, ledger.Packed{}, nil
 }
 
 func (b *book) Flags(_ context.Context, f ledger.Filter) ([]ledger.Flag, string, error) {

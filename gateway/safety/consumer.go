@@ -18,7 +18,7 @@ type Ledger interface {
 	Read(ctx context.Context, from ledger.Seq, limit int) (ledger.Block, error)
 	Head() ledger.Seq
 	Cursor(ctx context.Context, name string) (ledger.Seq, error)
-	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, []byte, error)
+	LoadCheckpoint(ctx context.Context, name string) (ledger.Seq, ledger.Packed, error)
 	Flags(ctx context.Context, f ledger.Filter) (items []ledger.Flag, next string, err error)
 }
 
@@ -43,10 +43,11 @@ type Consumer struct {
 	habits   habits
 	owed     bool            // a block was seen, and its commit failed: it comes again
 	since    int             // entries since the last checkpoint
-	blob     int             // bytes of the last checkpoint
+	saved    int             // bytes of the last checkpoint
 	coarse   map[string]bool // piles that were spoken of
 	unlooked int             // entries since that was looked at
 	counts   counts
+	replayed int // entries between the last checkpoint and the cursor
 }
 
 // NewConsumer goes on where the last one stopped: from its checkpoint and the
@@ -60,6 +61,10 @@ func NewConsumer(ctx context.Context, l Ledger, rules Rules, log *slog.Logger) (
 	}
 	return c, nil
 }
+
+// Replayed is how many entries of the journal between the last checkpoint and the
+// cursor had to be read at the start.
+func (c *Consumer) Replayed() int { return c.replayed }
 
 // Name is that of the cursor.
 func (c *Consumer) Name() string { return Name }
@@ -78,7 +83,7 @@ func (c *Consumer) Consume(ctx context.Context, b ledger.Block) error {
 		}
 	}
 	c.owed = true
-	if err := c.commit(ctx, c.since >= ledger.CheckpointAfter(c.blob)); err != nil {
+	if err := c.commit(ctx, c.since >= ledger.CheckpointAfter(c.saved)); err != nil {
 		return err
 	}
 	c.owed = false
@@ -149,13 +154,15 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 	}
 	b := &ledger.Batch{Entries: c.pending, Cursors: map[string]ledger.Seq{Name: c.next}}
 	if checkpoint {
-		blob, err := c.engine.MarshalBinary()
+		state, err := ledger.Pack(c.engine)
 		if err != nil {
 			return err
 		}
-		b.Checkpoints = map[string]ledger.Checkpoint{Name: {Seq: c.next, Blob: blob}}
+		b.Checkpoints = map[string]ledger.Checkpoint{Name: {Seq: c.next, State: state}}
 	}
-	if _, err := c.ledger.Append(ctx, b); err != nil {
+	// A stop in the middle of it would leave the engine ahead of what can be kept, and
+	// cost the last checkpoint.
+	if _, err := c.ledger.Append(context.WithoutCancel(ctx), b); err != nil {
 		return err
 	}
 	for i := range c.pending {
@@ -163,7 +170,7 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 	}
 	c.pending, c.cards = nil, nil // the ledger shares pending with its readers
 	if checkpoint {
-		c.since, c.blob = 0, len(b.Checkpoints[Name].Blob)
+		c.since, c.saved = 0, b.Checkpoints[Name].State.Size()
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package safety
 
 import (
 	"bytes"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -101,7 +102,7 @@ func playActs(t *rapid.T, all []act, restoreAt int) (log []FlagChange, state []b
 	for i := range all {
 		if i == restoreAt {
 			fresh := New(Defaults())
-			if err := fresh.UnmarshalBinary(stateOfEngine(t, e)); err != nil {
+			if _, err := fresh.ReadFrom(bytes.NewReader(stateOfEngine(t, e))); err != nil {
 				t.Fatal(err)
 			}
 			e = fresh
@@ -117,11 +118,11 @@ func playActs(t *rapid.T, all []act, restoreAt int) (log []FlagChange, state []b
 }
 
 func stateOfEngine(t *rapid.T, e *Engine) []byte {
-	b, err := e.MarshalBinary()
-	if err != nil {
+	var b bytes.Buffer
+	if _, err := e.WriteTo(&b); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return b.Bytes()
 }
 
 func TestTheSameJournalGivesTheSameFlagsAlsoAcrossARestart(t *testing.T) {
@@ -277,11 +278,11 @@ func TestTheStateOfAPortDoesNotGrow(t *testing.T) {
 		for range rounds * 10 {
 			e.Apply(next(), nil)
 		}
-		b, err := e.MarshalBinary()
+		n, err := e.WriteTo(io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(b)
+		return int(n)
 	}
 	few, many := size(3000), size(9000) // 25 and 75 hours, with flags that stand
 	if many > few*11/10 {

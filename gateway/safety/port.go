@@ -98,8 +98,7 @@ func (p *port) take(r *devices.Reading) bool {
 	now := sample{T: r.Time, W: int32(max(0, min(r.PowerMW, devices.MaxPowerMW))), Reg: p.read(r)}
 	if p.Now == 0 {
 		p.Step = step{For: maxGap + 1, Reg: -1}
-		p.Recent.push(now)
-		p.Joined = 1
+		p.see(now, now.W)
 	} else {
 		p.Step = step{For: r.Time - p.Now, Before: p.W, Reg: now.Reg}
 		p.learn(p.Step.For)
@@ -130,12 +129,7 @@ func (p *port) forget() {
 func (p *port) keep(s sample) {
 	last := p.Recent.newest()
 	if s.T-last.T >= grain {
-		p.Joined = 1
-		if !p.Charge.Open && int64(s.W) < restMW && int64(p.W) < restMW && !p.Flags.stand() {
-			p.Recent.pushIdle(s)
-			return
-		}
-		p.Recent.push(s)
+		p.see(s, p.W)
 		return
 	}
 	p.Joined++
@@ -143,6 +137,16 @@ func (p *port) keep(s sample) {
 	if last.Reg >= 0 && s.Reg >= 0 {
 		last.Reg += s.Reg
 	}
+}
+
+// see adds a sample of its own; before is the power of the reading before it.
+func (p *port) see(s sample, before int32) {
+	p.Joined = 1
+	if !p.Charge.Open && int64(s.W) < restMW && int64(before) < restMW && !p.Flags.stand() {
+		p.Recent.pushIdle(s)
+		return
+	}
+	p.Recent.push(s)
 }
 
 // learn follows the interval at which the port reports. A hole teaches nothing.

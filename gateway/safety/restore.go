@@ -18,13 +18,13 @@ func (c *Consumer) restore(ctx context.Context, rules Rules) error {
 	if err != nil {
 		return err
 	}
-	from, blob, err := c.ledger.LoadCheckpoint(ctx, Name)
+	from, saved, err := c.ledger.LoadCheckpoint(ctx, Name)
 	if err != nil {
 		return err
 	}
 	c.engine = New(rules)
-	if blob != nil {
-		if err := c.engine.UnmarshalBinary(blob); err != nil {
+	if saved.Given() {
+		if err := saved.Into(c.engine); err != nil {
 			c.log.Warn("the checkpoint of the safety rules cannot be used; the journal is read instead", "error", err)
 			c.engine, from = New(rules), 1
 		}
@@ -32,6 +32,7 @@ func (c *Consumer) restore(ctx context.Context, rules Rules) error {
 	if err := c.replay(ctx, from, cursor); err != nil {
 		return err
 	}
+	c.replayed = c.since
 	c.next = max(from, cursor)
 	open, err := c.openFlags(ctx)
 	if err != nil {

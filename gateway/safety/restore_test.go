@@ -1,6 +1,8 @@
 package safety
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -206,7 +208,11 @@ func TestACheckpointThatCannotBeReadIsPassedOver(t *testing.T) {
 	c := open(t, b)
 	b.deliver(t, c, 100)
 	told := b.told()
-	b.checkpoints[Name] = ledger.Checkpoint{Seq: c.next, Blob: []byte(`{"format":99}`)}
+	other, err := ledger.Pack(bytes.NewBufferString(`{"format":99}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.checkpoints[Name] = ledger.Checkpoint{Seq: c.next, State: other}
 	c = open(t, b)
 	if err := c.Tick(t.Context(), at("12h")); err != nil {
 		t.Fatal(err)
@@ -256,5 +262,23 @@ func TestWhoIsBehindTakesNobodyForSilent(t *testing.T) {
 		if b.told() != "" {
 			t.Errorf("restarted %v: told %s", restarted, b.told())
 		}
+	}
+}
+
+func TestAStopInTheMiddleOfACommitCostsNoCheckpoint(t *testing.T) {
+	b := newBook()
+	c := open(t, b)
+	b.put(ledger.Entry{Kind: ledger.KindEvent, Received: 1000, Event: &devices.Event{Pile: "P01", Port: 1, Kind: devices.EventAlarm, Alarm: "smoke", Time: 1000, DeviceTime: true}})
+	block, err := b.Read(t.Context(), 1, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := errors.Join(c.Consume(ctx, block), c.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(t, b); again.Replayed() != 0 || len(b.flags) != 1 || b.cursors[Name] != 2 {
+		t.Errorf("the next start reads %d entries; %d flags, the cursor at %d", again.Replayed(), len(b.flags), b.cursors[Name])
 	}
 }

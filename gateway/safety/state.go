@@ -1,20 +1,20 @@
 package safety
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/lines"
 )
 
 // stateFormat changes with what the fields of a checkpoint mean.
-const stateFormat = 2
+const stateFormat = 3
 
-// stateFile is the state of an engine in a checkpoint.
+// stateFile is the head of a checkpoint; a line for each pile follows.
 type stateFile struct {
 	Format   int                    `json:"format"`
 	Registry registry               `json:"registry"`
-	Piles    []*pile                `json:"piles"`
 	Outage   outage                 `json:"outage"`
 	Flags    flags                  `json:"flags,omitempty"`
 	Cards    map[string]*cardMemory `json:"cards,omitempty"`
@@ -27,31 +27,39 @@ type stateFile struct {
 	DuePort  uint8                  `json:"due_port,omitempty"`
 }
 
-// MarshalBinary encodes the state for a checkpoint: the same state, the same bytes.
-func (e *Engine) MarshalBinary() ([]byte, error) {
+// WriteTo writes the state for a checkpoint: the same state, the same bytes.
+func (e *Engine) WriteTo(w io.Writer) (int64, error) {
 	f := stateFile{
 		Format:   stateFormat,
 		Registry: e.registry, Outage: e.outage, Flags: e.flags, Received: e.received,
 		Cards: e.cards, Hour: e.hour, Listens: e.listens, Ticked: e.ticked, Asleep: e.asleep,
 	}
-	for _, name := range e.order {
-		f.Piles = append(f.Piles, e.piles[name])
-	}
 	if e.due != nil {
 		f.Due, f.DuePort = e.due.pile.Name, e.due.port.Number
 	}
-	return json.Marshal(f)
+	return lines.Write(w, f, func(yield func(*pile) bool) {
+		for _, name := range e.order {
+			if !yield(e.piles[name]) {
+				return
+			}
+		}
+	})
 }
 
-// UnmarshalBinary reads what MarshalBinary gave. The rules and their thresholds
-// stay those of New.
-func (e *Engine) UnmarshalBinary(b []byte) error {
+// ReadFrom makes the state what WriteTo wrote. The rules and their thresholds stay
+// those of New. With an error the engine cannot be used.
+func (e *Engine) ReadFrom(r io.Reader) (int64, error) {
 	var f stateFile
-	if err := json.Unmarshal(b, &f); err != nil {
-		return fmt.Errorf("checkpoint of the safety rules: %w", err)
+	e.piles, e.order, e.latest, e.due = map[string]*pile{}, nil, nil, nil
+	n, err := lines.Read(r, &f, func(p *pile) {
+		e.piles[p.Name] = p
+		e.order = append(e.order, p.Name)
+	})
+	if err != nil {
+		return n, fmt.Errorf("checkpoint of the safety rules: %w", err)
 	}
 	if f.Format != stateFormat {
-		return fmt.Errorf("checkpoint of the safety rules: format %d, and this program reads %d", f.Format, stateFormat)
+		return n, fmt.Errorf("checkpoint of the safety rules: format %d, and this program reads %d", f.Format, stateFormat)
 	}
 	e.registry, e.outage, e.flags, e.received = f.Registry, f.Outage, f.Flags, f.Received
 	e.listens, e.ticked, e.asleep = f.Listens, f.Ticked, f.Asleep
@@ -62,14 +70,9 @@ func (e *Engine) UnmarshalBinary(b []byte) error {
 	if f.Registry.Zone != "" {
 		e.loc = location(f.Registry.Zone)
 	}
-	e.piles, e.order, e.latest, e.due = map[string]*pile{}, nil, nil, nil
-	for _, p := range f.Piles {
-		e.piles[p.Name] = p
-		e.order = append(e.order, p.Name)
-	}
 	if p := e.piles[f.Due]; p != nil {
 		e.dueAt = place{p, p.port(f.DuePort)}
 		e.due = &e.dueAt
 	}
-	return nil
+	return n, nil
 }

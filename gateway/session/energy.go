@@ -40,15 +40,23 @@ func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *OpenSessio
 func advance(a, b *devices.Reading, into *OpenSession) (mWh int64, ok bool) {
 	switch {
 	case a.Has.Has(devices.HasEnergy) && b.Has.Has(devices.HasEnergy):
-		return b.EnergyMWh - a.EnergyMWh, true
+		return between(a.EnergyMWh, b.EnergyMWh), true
 	case b.Has.Has(devices.HasOrderEnergy):
 		same := a.Has.Has(devices.HasOrderEnergy) && (a.Order == b.Order || a.Order == "" || b.Order == "")
 		if into != nil && (!same || b.OrderMWh < a.OrderMWh || into.NewOrder && a.Order != into.Order) {
 			return b.OrderMWh, true // the order began between the two
 		}
-		return b.OrderMWh - a.OrderMWh, same
+		return between(a.OrderMWh, b.OrderMWh), same
 	}
 	return 0, false
+}
+
+// between is a register's advance; one below zero has none that can be believed.
+func between(a, b int64) int64 {
+	if a < 0 || b < 0 {
+		return -1
+	}
+	return b - a
 }
 
 // believable reports whether max_port_w x 1.5 could have delivered the advance

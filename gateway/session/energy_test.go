@@ -36,6 +36,8 @@ func TestARegisterThatLiesIsNotBelieved(t *testing.T) {
 		"spike down":        {[]float64{100, 50, 104, 106}, "6000 mWh unplugged estimated"},
 		"just believable":   {[]float64{100, 135, 135, 135}, "35000 mWh unplugged measured"}, // 1,000 W x 1.5 x 1 min + 10 Wh
 		"just too much":     {[]float64{100, 135.001, 135.001, 135.001}, "2000 mWh unplugged estimated"},
+		"below zero":        {[]float64{-100, -98, -96, -94}, "6000 mWh unplugged estimated"},
+		"up from below":     {[]float64{-1, 2, 4, 6}, "6000 mWh unplugged estimated"},
 		"x1000":             {[]float64{100, 102000, 104000, 106000}, "6000 mWh unplugged estimated"},
 	} {
 		t.Run(name, func(t *testing.T) {

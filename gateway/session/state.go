@@ -2,11 +2,12 @@ package session
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 
 	"pilewatch/devices"
+	"pilewatch/gateway/lines"
 	"pilewatch/gateway/tariff"
 )
 
@@ -190,34 +191,38 @@ func (s *State) names() []string {
 	return names
 }
 
+// stateFile is the head of a checkpoint; a line for each pile follows.
 type stateFile struct {
 	Settings Settings     `json:"settings"`
-	Piles    []*PileState `json:"piles"`
+	Piles    []*PileState `json:"piles,omitempty"` // as older programs wrote them
 }
 
-// MarshalBinary encodes the state for a checkpoint: the same state, the same bytes.
-func (s *State) MarshalBinary() ([]byte, error) {
-	f := stateFile{Settings: s.rules.Settings, Piles: make([]*PileState, 0, len(s.Piles))}
-	for _, n := range s.names() {
-		f.Piles = append(f.Piles, s.Piles[n])
-	}
-	return json.Marshal(f)
+// WriteTo writes the state for a checkpoint: the same state, the same bytes.
+func (s *State) WriteTo(w io.Writer) (int64, error) {
+	return lines.Write(w, stateFile{Settings: s.rules.Settings}, func(yield func(*PileState) bool) {
+		for _, n := range s.names() {
+			if !yield(s.Piles[n]) {
+				return
+			}
+		}
+	})
 }
 
-// UnmarshalBinary reads what MarshalBinary gave.
-func (s *State) UnmarshalBinary(b []byte) error {
+// ReadFrom makes the state what WriteTo wrote. With an error it stays as it was.
+func (s *State) ReadFrom(r io.Reader) (int64, error) {
 	var f stateFile
-	if err := json.Unmarshal(b, &f); err != nil {
-		return fmt.Errorf("checkpoint of the session state: %w", err)
+	n, err := lines.Read(r, &f, func(p *PileState) { f.Piles = append(f.Piles, p) })
+	if err != nil {
+		return n, fmt.Errorf("checkpoint of the session state: %w", err)
 	}
 	fresh, err := NewState(f.Settings)
 	if err != nil {
-		return err
+		return n, err
 	}
 	for _, p := range f.Piles {
 		p.register(fresh.rules)
 		fresh.Piles[p.Name] = p
 	}
 	*s = *fresh
-	return nil
+	return n, nil
 }

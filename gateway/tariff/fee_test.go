@@ -90,3 +90,51 @@ func TestFeesAreExact(t *testing.T) {
 		}
 	})
 }
+
+// TestASessionCutAtAnyBoundaryCostsItsBands: the fee of a session is that of the
+// sums of its bands, exact and rounded once, however its steps lie over the
+// boundaries; cut once more wherever a band ends, it costs the same to the fen.
+func TestASessionCutAtAnyBoundaryCostsItsBands(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tf := drawTariff(t)
+		loc, _ := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))
+		whole, cut := make([]int64, len(tf.Bands)), make([]int64, len(tf.Bands))
+		at, energy := drawMinute(t, "start"), int64(0)
+		for range rapid.IntRange(1, 5).Draw(t, "steps") {
+			to := at.Add(time.Duration(rapid.IntRange(0, dayMillis).Draw(t, "ms")) * time.Millisecond)
+			mWh := rapid.Int64Range(0, 3_000_000).Draw(t, "mWh")
+			tf.Split(loc, at, to, mWh, whole)
+			left := mWh
+			for from := at; ; {
+				band, end := tf.segment(loc, from)
+				for end < to { // a changed clock is no boundary
+					next, until := tf.segment(loc, end)
+					if next != band {
+						break
+					}
+					end = until
+				}
+				if end >= to {
+					tf.Split(loc, from, to, left, cut)
+					break
+				}
+				part := share(mWh, int64(end-from), int64(to-at))
+				tf.Split(loc, from, end-1, part, cut) // its end is in the next band
+				left, from = left-part, end
+			}
+			at, energy = to, energy+mWh
+		}
+		exact, sum := new(big.Int), int64(0)
+		for i, mWh := range whole {
+			exact.Add(exact, new(big.Int).Mul(big.NewInt(mWh), big.NewInt(int64(tf.Bands[i].Price))))
+			sum += mWh
+		}
+		fee := tf.Electricity(whole)
+		if sum != energy || big.NewInt(fee).Cmp(halfUp(exact, 10_000_000_000)) != 0 {
+			t.Fatalf("%d fen for %d of %d mWh in bands %v", fee, sum, energy, whole)
+		}
+		if again := tf.Electricity(cut); again != fee {
+			t.Fatalf("%d fen in one, %d cut at each boundary: %v and %v", fee, again, whole, cut)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/session"
+	"pilewatch/gateway/view"
 )
 
 func (s *Server) listPiles(r *http.Request) (any, error) {
@@ -69,18 +70,7 @@ func (s *Server) listFlags(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list[flagView]{convert(items, s.flagView), next}, nil
-}
-
-func (s *Server) oneFlag(r *http.Request) (any, error) {
-	if _, err := parameters(r); err != nil {
-		return nil, err
-	}
-	f, err := s.Ledger.Flag(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return nil, err
-	}
-	return s.flagView(&f), nil
+	return list[view.Flag]{convert(items, s.flagView), next}, nil
 }
 
 func (s *Server) listRejects(r *http.Request) (any, error) {

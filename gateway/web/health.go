@@ -15,6 +15,7 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 type readiness struct {
 	Status string            `json:"status"`           // ok or unavailable
 	Checks map[string]string `json:"checks,omitempty"` // ok, or why not; only for who may see it
+	Alerts []channelView     `json:"alerts,omitempty"` // detail: a channel that fails makes nothing unready
 }
 
 // readyz tells whether the gateway does its work: 200, or 503 and why. Who would
@@ -28,8 +29,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			answer.Status, status = "unavailable", http.StatusServiceUnavailable
 		}
 	}
+	answer.Alerts = convert(s.channels(), s.channelView)
 	if s.admit(r) != nil {
-		answer.Checks = nil
+		answer.Checks, answer.Alerts = nil, nil
 	}
 	s.writeJSON(w, r, status, answer)
 }

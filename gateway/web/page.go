@@ -34,6 +34,7 @@ type pageView struct {
 	Cleared  []flagItem
 	Blocks   []block
 	Sessions []sessionItem
+	Channels []channelItem
 	Exports  []link
 }
 
@@ -44,7 +45,21 @@ type tile struct{ Label, Value, Unit, Note, Class string }
 type link struct{ Text, Address string }
 
 // flagItem is a flag in words.
-type flagItem struct{ ID, Severity, Label, Where, Household, When, Note, Message, Advice string }
+type flagItem struct {
+	Severity, Label, Where, Household, When, Note, Message, Advice, Address string
+
+	Actions []action
+}
+
+// action is what somebody may say of a flag.
+type action struct{ Flag, Status, Text string }
+
+// channelItem is a channel of alerts in words.
+type channelItem struct {
+	Name, Status string
+	Bad          bool
+	Notes        []string
+}
 
 // block is a building with its piles.
 type block struct {
@@ -76,6 +91,7 @@ type writer struct {
 	*Server
 	language
 	now   time.Time
+	may   []string // what who reads may say of a flag
 	piles []pileView
 	ports []portView
 	flags []ledger.Flag // that stand, the gravest first
@@ -84,10 +100,20 @@ type writer struct {
 
 // page serves the built-in page. What cannot be read is said on it; the rest is there.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	p := &writer{Server: s, language: s.languageOf(r), now: s.Now().In(s.Location)}
+	p := s.writer(r)
 	p.write(r.Context())
+	s.show(w, r, p.language, "page.html", &p.view)
+}
+
+func (s *Server) writer(r *http.Request) *writer {
+	_, role := s.who(r)
+	return &writer{Server: s, language: s.languageOf(r), now: s.Now().In(s.Location), may: maySay(role)}
+}
+
+// show answers with one of the pages.
+func (s *Server) show(w http.ResponseWriter, r *http.Request, l language, name string, view any) {
 	var body bytes.Buffer
-	if err := s.pages[p.language].Execute(&body, &p.view); err != nil {
+	if err := s.pages[l].ExecuteTemplate(&body, name, view); err != nil {
 		s.problemOf(r, fmt.Errorf("writing the page: %w", err)).ServeHTTP(w, r)
 		return
 	}
@@ -123,6 +149,7 @@ func (p *writer) write(ctx context.Context) {
 	p.believeFlags()
 	p.view.Tiles = p.tiles(today)
 	p.view.Blocks = p.blocks()
+	p.view.Channels = convert(p.channels(), p.channelItem)
 	if p.Export != nil {
 		p.view.Exports = p.exports()
 	}

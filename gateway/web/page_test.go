@@ -230,7 +230,13 @@ func TestWordsAreThereAndUsed(t *testing.T) {
 	for s := devices.StateIdle; s <= devices.StateUnknown; s++ {
 		used["state_"+s.String()] = true
 	}
-	for _, k := range []string{"state_none", ledger.Info, ledger.Warning, ledger.Critical, ledger.StatusAcknowledged, ledger.StatusConfirmed} {
+	for _, s := range ledger.VerdictStatuses() {
+		used[s], used["say_"+s] = true, true
+	}
+	for _, k := range []string{"state_waiting", "state_sent", "state_refused", "state_dropped", "step_raised", "step_cleared", "step_repeated"} {
+		used[k] = true
+	}
+	for _, k := range []string{"state_none", ledger.Info, ledger.Warning, ledger.Critical} {
 		used[k] = true
 	}
 	for k := range used {

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,11 +117,14 @@ func (p *writer) portItem(n uint8, v *portView, online, flagged bool) portItem {
 
 func (p *writer) flagItem(f *ledger.Flag) flagItem {
 	item := flagItem{
-		ID: f.ID, Severity: f.Severity, Label: p.label("", f.Severity), Where: p.where(f.Building, f.Pile, f.Port), Household: f.Household,
+		Severity: f.Severity, Address: "/flags/" + url.PathEscape(f.ID), Label: p.label("", f.Severity), Where: p.where(f.Building, f.Pile, f.Port), Household: f.Household,
 		When: p.clock(p.at(f.RaisedAt)), Message: p.pick(f.Message, f.MessageEN), Advice: p.pick(f.Advice, f.AdviceEN),
 	}
 	if f.Status == ledger.StatusAcknowledged || f.Status == ledger.StatusConfirmed {
 		item.Note = p.say(f.Status)
+	}
+	if f.ClearedAt == 0 && f.Status == ledger.StatusOpen {
+		item.Actions = p.actions(f, ledger.StatusAcknowledged)
 	}
 	if f.ClearedAt != 0 {
 		item.When += " – " + p.clock(p.at(f.ClearedAt))

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -65,6 +66,17 @@ func parameters(r *http.Request, known ...string) (map[string]string, error) {
 		return nil, badParameter(name, "there is no such parameter: use %s", strings.Join(known, ", "))
 	}
 	return values, nil
+}
+
+// Parameters reads the query for the handlers that a Server is given. Where it is
+// refused, that is answered already, and ok is false.
+func Parameters(w http.ResponseWriter, r *http.Request, known ...string) (values map[string]string, ok bool) {
+	values, err := parameters(r, known...)
+	if p, refused := errors.AsType[*problem](err); refused {
+		p.ServeHTTP(w, r)
+		return nil, false
+	}
+	return values, true
 }
 
 // instant reads RFC 3339, or a date as its beginning in the estate's zone; 0 for "".

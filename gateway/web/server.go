@@ -39,6 +39,8 @@ type Flags interface {
 	Flag(ctx context.Context, id string) (ledger.Flag, error) // or ledger.ErrNotFound
 	// Judge keeps what a person says of a flag: ErrNotFound, or ErrVerdict for a status that is none.
 	Judge(ctx context.Context, v *ledger.Verdict) (ledger.Flag, error)
+	VerdictsOf(ctx context.Context, flagID string) ([]ledger.Verdict, error)    // the oldest first
+	DeliveriesOf(ctx context.Context, flagID string) ([]ledger.Delivery, error) // what the channels of alerts were told
 }
 
 // Journal is what live events are made from.
@@ -62,6 +64,7 @@ type Config struct {
 	Export   http.Handler            // /export/{file}; nil for none
 	Bills    Bills                   // /api/v1/statements; nil for none
 	Judged   func(ledger.Verdict)    // told of a verdict that was kept; nil for nobody
+	Channels func() []Channel        // of alerts; nil for none
 	Now      func() time.Time        // nil for time.Now
 	Log      *slog.Logger
 }
@@ -143,6 +146,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) routes() http.Handler {
 	inner := http.NewServeMux()
 	get(inner, "/{$}", http.HandlerFunc(s.page))
+	get(inner, "/flags/{id}", http.HandlerFunc(s.flagPage))
 	get(inner, "/api/v1/piles", s.answer(s.listPiles))
 	get(inner, "/api/v1/ports", s.answer(s.listPorts))
 	get(inner, "/api/v1/sessions", s.answer(s.listSessions))

@@ -14,6 +14,7 @@ import (
 
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/session"
+	"pilewatch/gateway/view"
 )
 
 // sessionEvent is what happened to a session: opened, updated, closed, reopened, settled.
@@ -24,8 +25,8 @@ type sessionEvent struct {
 
 // flagEvent is what happened to a flag: raised, or cleared.
 type flagEvent struct {
-	Change string   `json:"change"`
-	Flag   flagView `json:"flag"`
+	Change string    `json:"change"`
+	Flag   view.Flag `json:"flag"`
 }
 
 // liveEvent is what those piles and ports say now of which something came.

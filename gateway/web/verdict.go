@@ -27,13 +27,9 @@ func (s *Server) judge(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Users != nil && !s.Users.Empty() {
-		v.By, _, _ = r.BasicAuth() // the guard has let them in
-		switch role := s.Users.role(v.By); {
-		case role == Manager, role == Committee && v.Status == ledger.StatusAcknowledged:
-		default:
-			return nil, problemf(http.StatusForbidden, "the role %s may not say %s of a flag: a manager may, and the committee may say acknowledged", role, v.Status)
-		}
+	by, role := s.who(r)
+	if v.By = by; !slices.Contains(maySay(role), v.Status) {
+		return nil, problemf(http.StatusForbidden, "the role %s may not say %s of a flag: a manager may, and the committee may say acknowledged", role, v.Status)
 	}
 	v.At, v.FlagID = devices.MillisOf(s.Now()), r.PathValue("id")
 	f, err := s.Ledger.Judge(r.Context(), v)
@@ -47,6 +43,27 @@ func (s *Server) judge(r *http.Request) (any, error) {
 		s.Judged(*v)
 	}
 	return s.flagView(&f), nil
+}
+
+// who gives the user of a request that the guard let in, and their role; where
+// there are no users, this machine's person is a manager without a name.
+func (s *Server) who(r *http.Request) (name string, role Role) {
+	if s.Users == nil || s.Users.Empty() {
+		return "", Manager
+	}
+	name, _, _ = r.BasicAuth()
+	return name, s.Users.role(name)
+}
+
+// maySay gives what a role may say of a flag.
+func maySay(role Role) []string {
+	switch role {
+	case Manager:
+		return ledger.VerdictStatuses()
+	case Committee:
+		return []string{ledger.StatusAcknowledged}
+	}
+	return nil
 }
 
 // readVerdict reads the body of a request; the error is a problem that says what

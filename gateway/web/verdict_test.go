@@ -89,9 +89,9 @@ func TestABadVerdictIsRefusedInWords(t *testing.T) {
 	}
 }
 
-func TestWhoMaySayWhat(t *testing.T) {
-	w := newWorld(t)
-	w.append(&ledger.Batch{Entries: []ledger.Entry{{Kind: ledger.KindFlag, Flag: &ledger.Flag{ID: "f-1", Rule: "over_time", Status: ledger.StatusOpen, Evidence: []byte("{}")}}}})
+// threeUsers are boss, aunt and guest, a user of each role.
+func threeUsers(t *testing.T) *Users {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "users.yaml")
 	for _, u := range []User{{"boss", Manager}, {"aunt", Committee}, {"guest", Viewer}} {
 		if err := addUser(path, u.Name, u.Role, "correct horse", bcrypt.MinCost); err != nil {
@@ -102,6 +102,13 @@ func TestWhoMaySayWhat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return users
+}
+
+func TestWhoMaySayWhat(t *testing.T) {
+	w := newWorld(t)
+	w.append(&ledger.Batch{Entries: []ledger.Entry{{Kind: ledger.KindFlag, Flag: &ledger.Flag{ID: "f-1", Rule: "over_time", Status: ledger.StatusOpen, Evidence: []byte("{}")}}}})
+	users := threeUsers(t)
 	s := serverOf(w, func(c *Config) { c.Users = users })
 	for _, c := range []struct {
 		user, status string

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/session"
 	"pilewatch/gateway/tariff"
+	"pilewatch/gateway/view"
 )
 
 // milli is a quantity in thousandths of its unit; JSON has it in the unit, exactly.
@@ -39,20 +39,10 @@ func measured[T ~int16 | ~int32 | ~int64](v T, ok bool) *milli {
 }
 
 // stamp is an instant on the estate's clock.
-type stamp struct{ time.Time }
-
-// MarshalJSON gives RFC 3339 with the estate's offset, to the millisecond.
-func (t stamp) MarshalJSON() ([]byte, error) {
-	return []byte(t.Format(`"2006-01-02T15:04:05.000Z07:00"`)), nil
-}
+type stamp = view.Stamp
 
 // at gives an instant; nil, null in JSON, for 0.
-func (s *Server) at(m devices.Millis) *stamp {
-	if m == 0 {
-		return nil
-	}
-	return &stamp{m.Time().In(s.Location)}
-}
+func (s *Server) at(m devices.Millis) *stamp { return view.At(m, s.Location) }
 
 // sessionView is a session as the API shows it.
 type sessionView struct {
@@ -125,43 +115,7 @@ func last4(card string) string {
 	return ""
 }
 
-// flagView is a flag as the API shows it.
-type flagView struct {
-	ID          string          `json:"id"`
-	Rule        string          `json:"rule"`
-	Severity    string          `json:"severity"`
-	Suspicion   string          `json:"suspicion"`
-	Building    string          `json:"building"`
-	Pile        string          `json:"pile"`
-	Port        *uint8          `json:"port"` // null: the pile as a whole
-	SessionID   string          `json:"session_id"`
-	Household   string          `json:"household"`
-	RaisedAt    *stamp          `json:"raised_at"`
-	ClearedAt   *stamp          `json:"cleared_at"` // null while it stands
-	Status      string          `json:"status"`
-	Evidence    json.RawMessage `json:"evidence"`
-	Message     string          `json:"message"`
-	MessageEN   string          `json:"message_en"`
-	Advice      string          `json:"advice"`
-	AdviceEN    string          `json:"advice_en"`
-	RuleVersion int             `json:"rule_version"`
-}
-
-func (s *Server) flagView(f *ledger.Flag) flagView {
-	v := flagView{
-		ID: f.ID, Rule: f.Rule, Severity: f.Severity, Suspicion: f.Suspicion, Building: f.Building, Pile: f.Pile,
-		SessionID: f.SessionID, Household: f.Household, RaisedAt: s.at(f.RaisedAt), ClearedAt: s.at(f.ClearedAt),
-		Status: f.Status, Evidence: f.Evidence, Message: f.Message, MessageEN: f.MessageEN, Advice: f.Advice,
-		AdviceEN: f.AdviceEN, RuleVersion: f.RuleVersion,
-	}
-	if f.Port != 0 {
-		v.Port = new(f.Port)
-	}
-	if len(v.Evidence) == 0 || string(v.Evidence) == "null" {
-		v.Evidence = json.RawMessage("{}")
-	}
-	return v
-}
+func (s *Server) flagView(f *ledger.Flag) view.Flag { return view.FlagOf(f, s.Location) }
 
 // rejectView is a message that could not be read, without what it carried.
 type rejectView struct {

@@ -25,10 +25,10 @@ func newBatch(estate string) *batch {
 	return &batch{enc: newEncoder(estate), ends: make([]int, 0, maxLines), size: maxLines}
 }
 
-func (b *batch) full() bool { return len(b.ends) >= maxLines || len(b.enc.lp.Bytes()) >= maxBytes }
+func (b *batch) full() bool { return len(b.ends) >= maxLines || len(b.enc.lines) >= maxBytes }
 
 func (b *batch) reset() {
-	b.enc.lp.Reset()
+	b.enc.lines = b.enc.lines[:0]
 	b.ends, b.sent = b.ends[:0], 0
 }
 
@@ -36,11 +36,10 @@ func (b *batch) reset() {
 // can't be written as line protocol, and then adds nothing.
 func (b *batch) add(write func(*encoder)) error {
 	write(b.enc)
-	if err := b.enc.lp.Err(); err != nil {
-		b.enc.lp.ClearErr()
+	if err := b.enc.take(); err != nil {
 		return err
 	}
-	if n := len(b.enc.lp.Bytes()); n > b.start(len(b.ends)) {
+	if n := len(b.enc.lines); n > b.start(len(b.ends)) {
 		b.ends = append(b.ends, n)
 	}
 	return nil
@@ -56,7 +55,7 @@ func (b *batch) start(line int) int {
 // text copies the lines from i to j: the library's compressor may still read it
 // when a failed write has returned.
 func (b *batch) text(i, j int) string {
-	return string(b.enc.lp.Bytes()[b.start(i):b.start(j)])
+	return string(b.enc.lines[b.start(i):b.start(j)])
 }
 
 var errNoLine = errors.New("it can't be written as line protocol")

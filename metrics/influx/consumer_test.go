@@ -291,7 +291,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	if n := cap(w.batch.ends); n != maxLines {
 		t.Errorf("room for %d lines, want %d", n, maxLines)
 	}
-	if n := cap(w.batch.enc.lp.Bytes()); n > 2*maxBytes {
+	if n := cap(w.batch.enc.lines); n > 2*maxBytes {
 		t.Errorf("a buffer of %d bytes", n)
 	}
 }

@@ -69,7 +69,7 @@ func encodeAll(t testing.TB, entries []ledger.Entry) []byte {
 			t.Fatal(err)
 		}
 	}
-	return c.batch.enc.lp.Bytes()
+	return c.batch.enc.lines
 }
 
 func TestPointsAreThoseOfTheContract(t *testing.T) {
@@ -227,13 +227,13 @@ func FuzzText(f *testing.F) {
 		flag := ledger.Flag{ID: "f", Rule: "over_power", Severity: ledger.Info, Pile: pile, Port: 1, RaisedAt: t0, Message: message}
 		b := newBatch("fuxing")
 		if err := b.add(func(e *encoder) { e.flag(&flag, false) }); err != nil {
-			if len(b.ends) != 0 || len(b.enc.lp.Bytes()) != 0 {
-				t.Errorf("%q was refused and left %q", pile, b.enc.lp.Bytes())
+			if len(b.ends) != 0 || len(b.enc.lines) != 0 {
+				t.Errorf("%q was refused and left %q", pile, b.enc.lines)
 			}
 			return
 		}
 		same(t, b, parsed{"flag", tags("estate", "fuxing", "pile", pile, "port", "1", "rule", "over_power", "severity", "info"),
-			map[string]any{"flag_id": "f", "session_id": "", "raised": int64(1), "message": valid(message)}, t0.Time()})
+			map[string]any{"flag_id": "f", "session_id": "", "raised": int64(1), "message": valid(message)}, t0.Time().Add(within(&flag))})
 	})
 }
 
@@ -255,13 +255,13 @@ type failer interface {
 }
 
 func same(t failer, b *batch, want parsed) {
-	all, err := parse(b.enc.lp.Bytes())
+	all, err := parse(b.enc.lines)
 	if err != nil || len(all) != 1 {
-		t.Fatalf("%q: %d lines, error %v", b.enc.lp.Bytes(), len(all), err)
+		t.Fatalf("%q: %d lines, error %v", b.enc.lines, len(all), err)
 	}
 	got := all[0]
 	if got.measurement != want.measurement || !got.time.Equal(want.time) || !equal(got.tags, want.tags) || !equal(got.fields, want.fields) {
-		t.Errorf("%q\nreads back as %+v\nwant          %+v", b.enc.lp.Bytes(), got, want)
+		t.Errorf("%q\nreads back as %+v\nwant          %+v", b.enc.lines, got, want)
 	}
 }
 

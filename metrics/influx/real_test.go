@@ -76,6 +76,29 @@ func jsonOf(t *testing.T, v any) string {
 	return strings.TrimSpace(b.String())
 }
 
+// An hour's look raises flags of several bikes of a building at one time.
+func TestRealInfluxKeepsFlagsOfOneTimeApart(t *testing.T) {
+	s := realserver.Influx(t)
+	s.CreateDatabase("pilewatch")
+	c, _, _ := realConsumer(t, s.URL, "pilewatch", "")
+	var e []ledger.Entry
+	const bikes = 40
+	for i := range bikes {
+		e = append(e, ledger.Entry{Kind: ledger.KindFlag, Flag: &ledger.Flag{
+			ID: fmt.Sprintf("zombie_bike-%d", i), Rule: "zombie_bike", Severity: ledger.Info, Building: "3", RaisedAt: t0, Message: "3号楼",
+		}})
+	}
+	for range 2 { // twice is once
+		c.next = 0
+		if err := c.Consume(t.Context(), block(e...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := jsonOf(t, s.Query("pilewatch", "SELECT count(raised) FROM flag")), fmt.Sprintf(`[{"count":%d,"time":0}]`, bikes); got != want {
+		t.Errorf("stored %s, want %s", got, want)
+	}
+}
+
 // A field that somebody wrote with another type before: its lines are refused,
 // found among the others, and kept with InfluxDB's reason.
 func TestRealInfluxRefusesATypeConflictAndNothingElse(t *testing.T) {

@@ -13,7 +13,7 @@ var (
 	fold   = []string{"devices", "gateway/registry", "gateway/tariff", "gateway/session"}
 	stored = slices.Concat(fold, []string{"gateway/ledger"})
 	fed    = slices.Concat(stored, []string{"gateway/feed"})
-	all    = []string{"devices", "devices/*", "gateway/*", "metrics", "metrics/*"}
+	all    = []string{"devices", "devices/*", "gateway/*", "gateway/alert/*", "metrics", "metrics/*"}
 )
 
 // allowed says which packages of the module each package may import, by name or
@@ -30,18 +30,20 @@ var allowed = map[string][]string{
 
 	"gateway/tariff":   {"devices"},
 	"gateway/registry": {"devices"},
-	"gateway/session":  {"devices", "gateway/tariff"},
+	"gateway/lines":    {},
+	"gateway/session":  {"devices", "gateway/tariff", "gateway/lines"},
 	"gateway/ledger":   {"devices", "gateway/tariff", "gateway/session"},
 	"gateway/feed":     stored,
 
 	"gateway/ingest": slices.Concat(stored, []string{"devices/*"}),
 	"gateway/broker": {"devices", "gateway/ingest"},
 
-	"gateway/safety":  fed,
-	"gateway/alert":   slices.Concat(fed, []string{"gateway/safety"}),
-	"gateway/billing": stored,
+	"gateway/view":    stored,
+	"gateway/safety":  slices.Concat(fed, []string{"gateway/lines"}),
+	"gateway/alert":   slices.Concat(fed, []string{"gateway/config", "gateway/view"}),
+	"gateway/billing": slices.Concat(stored, []string{"gateway/view"}),
 	"metrics":         slices.Concat(fed, []string{"gateway/safety"}), // for the ids of the rules
-	"gateway/web":     slices.Concat(stored, []string{"gateway/billing"}),
+	"gateway/web":     slices.Concat(stored, []string{"gateway/billing", "gateway/view"}),
 
 	// Configuration is read into the types of those who use it, and knows no
 	// ledger, no connection and no page.
@@ -51,6 +53,9 @@ var allowed = map[string][]string{
 	"gateway/internal/*": {},
 	"gateway/realserver": {},
 	"deploy":             {"gateway/config"}, // tests alone: what is deployed, held against what the gateway says of itself
+
+	// The dashboards' words are held against the names of the contract.
+	"deploy/grafana": slices.Concat(fed, []string{"gateway/safety"}),
 
 	// The program sees everything.
 	"gateway/app": all,

@@ -1,5 +1,6 @@
 // Keeps the page fresh: when an event says that something changed, and once a
-// minute anyhow, it fetches the page again and puts its main part in place.
+// minute anyhow, it fetches the page again and puts its main part in place. Takes
+// what people say of a flag.
 'use strict';
 (() => {
   const atMostEvery = 5000, atLeastEvery = 60000;
@@ -51,6 +52,32 @@
     };
   }
 
+  // A verdict on a flag. What went wrong is said beside the button.
+  async function judge(button) {
+    const note = button.parentElement.querySelector('[role=status]');
+    button.disabled = true;
+    try {
+      const answer = await fetch('/api/v1/flags/' + encodeURIComponent(button.dataset.flag) + '/verdict', {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ status: button.dataset.status }),
+      });
+      if (answer.ok) {
+        stale = true;
+        fetched = 0;
+        refresh();
+        return;
+      }
+      note.textContent = (await answer.json()).detail;
+    } catch (error) {
+      note.textContent = String(error);
+    }
+    button.disabled = false;
+  }
+
+  document.documentElement.classList.add('script');
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('button[data-status]');
+    if (button) judge(button);
+  });
   connect();
   setInterval(refresh, 1000);
   document.addEventListener('visibilitychange', refresh);

@@ -1,0 +1,89 @@
+package alert
+
+import "pilewatch/gateway/ledger"
+
+// language is one of those that messages are written in.
+type language int
+
+const (
+	chinese language = iota
+	english
+)
+
+// pick gives the text in the language; the Chinese one where there is no other.
+func (l language) pick(zh, en string) string {
+	if l == english && en != "" {
+		return en
+	}
+	return zh
+}
+
+// basis is what a rule's flags stand on, and so how sure they are.
+type basis int
+
+const (
+	said     basis = iota // by the device
+	silence               // of a pile
+	measured              // a limit was passed
+	shape                 // of a power curve
+	habit                 // of a household
+)
+
+// sureness says in words how sure a flag is.
+var sureness = [...][2]string{
+	said:     {"高：设备自己报告的", "high: the device itself reports it"},
+	silence:  {"高：网关收不到它的数据", "high: the gateway hears nothing from there"},
+	measured: {"高：实测值超过限值", "high: a measured value is over its limit"},
+	shape:    {"中：由功率曲线推断，请到现场核实", "medium: concluded from the power curve, to be seen on the spot"},
+	habit:    {"低：由用电习惯推断，可能另有原因", "low: concluded from habits, there may be other reasons"},
+}
+
+// ruleWords is the name of a rule as people say it, and what its flags stand on.
+type ruleWords struct {
+	zh, en string
+	basis  basis
+}
+
+// rules are those of the public interface.
+var rules = map[string]ruleWords{
+	"over_power":        {"功率过大", "power over the limit", measured},
+	"second_load":       {"疑似一口多用（插线板）", "second load, perhaps a power strip", shape},
+	"two_tapers":        {"疑似两个充电器同充", "two chargers on one port", shape},
+	"excess_energy":     {"单次充电量过大", "too much energy for one charge", measured},
+	"over_time":         {"充电时间过长", "charging for too long", measured},
+	"resistive_load":    {"疑似电热类电器", "a heater rather than a charger", shape},
+	"hot_burst":         {"疑似大功率电器（水壶等）", "a strong appliance such as a kettle", measured},
+	"cycling_load":      {"疑似间歇运行的电器（冰箱等）", "an appliance that cycles, such as a fridge", shape},
+	"profile_mismatch":  {"与平时的车不像", "not the usual bike", habit},
+	"card_concurrency":  {"同时使用的插口多于登记车辆", "more ports at once than bikes", measured},
+	"household_volume":  {"用电量超过登记车辆所需", "more energy than the bikes need", habit},
+	"silent_bike":       {"登记车辆久未来充电", "a registered bike stopped coming", habit},
+	"back_to_back":      {"连续多次充电", "one charge after another", measured},
+	"overstay":          {"充满后久占插口", "plugged in long after full", measured},
+	"port_temperature":  {"插口过热", "hot port", measured},
+	"zombie_bike":       {"登记车辆久未使用", "a registered bike nobody uses", habit},
+	"unauthorised_draw": {"未刷卡用电", "power without a session", measured},
+	"meter_imbalance":   {"总表与分口电量不符", "main meter and ports differ", measured},
+	"device_alarm":      {"设备报警", "alarm of the device", said},
+	ruleOffline:         {"充电桩失去联系", "pile off line", silence},
+}
+
+// ruleName is what a flag is about, in a few words.
+func (l language) ruleName(f *ledger.Flag) string {
+	if f.Rule == ruleOffline && f.Pile == "" {
+		return l.pick("多台充电桩同时失去联系（疑似停电）", "many piles off line at once, as in a power cut")
+	}
+	if r, ok := rules[f.Rule]; ok {
+		return l.pick(r.zh, r.en)
+	}
+	return f.Rule
+}
+
+// howSure says how sure a flag is; "" where that is not known.
+func (l language) howSure(f *ledger.Flag) string {
+	r, ok := rules[f.Rule]
+	if !ok {
+		return ""
+	}
+	return sureness[r.basis][l]
+}
