@@ -47,6 +47,7 @@ type project struct {
 // folder for which setup has been run.
 func stack(t *testing.T) project {
 	t.Helper()
+	loader := realserver.Tool(t, "compose", "github.com/compose-spec/compose-go/v2/cmd")
 	dir := t.TempDir()
 	for _, name := range []string{"setup", "compose.yaml", "pilewatch.yaml", "mosquitto", "prometheus", "alertmanager", "influxdb", "grafana", "Dockerfile"} {
 		copyTo(t, name, filepath.Join(dir, "deploy", name))
@@ -56,7 +57,7 @@ func stack(t *testing.T) project {
 	if out, err := setup.CombinedOutput(); err != nil {
 		t.Fatalf("setup: %v\n%s", err, out)
 	}
-	load := exec.CommandContext(t.Context(), realserver.Tool(t, "compose", "github.com/compose-spec/compose-go/v2/cmd"), "compose.yaml")
+	load := exec.CommandContext(t.Context(), loader, "compose.yaml")
 	load.Dir = filepath.Join(dir, "deploy")
 	var stderr strings.Builder
 	load.Stderr = &stderr
