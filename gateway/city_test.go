@@ -18,7 +18,7 @@ const (
 	cityPorts    = 12
 	cityCharging = 3 // of the ports of a pile
 	cityInterval = 30 * time.Second
-	cityRounds   = 6
+	cityRounds   = 2
 )
 
 // appendCityReport writes what a pile says in a round.
@@ -86,7 +86,7 @@ func BenchmarkCity(b *testing.B) {
 		before, began := used(b, g.cmd.Process.Pid), time.Now()
 		publishCity(b, mosquitto.Addr)
 		lived := time.Since(began)
-		committed := g.deliver(b, cityPiles*cityPorts*cityRounds)
+		committed := g.deliver(b, cityPiles*cityPorts*cityRounds, 2*time.Second)
 		after := used(b, g.cmd.Process.Pid)
 		b.ReportMetric(100*(after.cpu-before.cpu).Seconds()/lived.Seconds(), "core-%")
 		b.ReportMetric(after.peak, "MB")

@@ -155,7 +155,7 @@ func (g *gateway) stop() {
 }
 
 func (g *gateway) get(path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.http+path, nil)
 	if err != nil {
