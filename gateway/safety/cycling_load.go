@@ -16,18 +16,21 @@ import "fmt"
 // 60 s leaves too few reports for the peaks.
 type cyclingLoad struct{ t thresholds }
 
-var cyclingLoadDefaults = map[string]float64{"peak_percent": 7, "peaks": 3}
+var cyclingLoadDefaults = map[string]float64{"peak_percent": 7, "peaks": 3, "start_percent": 12}
 
 func newCyclingLoad(t thresholds) detector { return &cyclingLoad{t} }
 
 func (r *cyclingLoad) limit(x *limits) {
 	x.peak, x.peaks = int64(r.t["peak_percent"]*10), int64(r.t["peaks"])
+	x.start = 1000 + int64(r.t["start_percent"]*10)
 }
 
-func (r *cyclingLoad) see(p *port, stands level) level { return p.Charge.found(stands, beating, peaks) }
+func (r *cyclingLoad) see(p *port, stands level) level {
+	return p.Charge.found(stands, beating, peaks, settled)
+}
 
 func (r *cyclingLoad) tell(p *port, _ level) story {
-	k := p.Charge.newest(beating, peaks)
+	k := p.Charge.newest(beating, peaks, settled)
 	f := p.Charge.Model.Found[k]
 	s := story{suspicion: "appliance"}
 	if k == beating {

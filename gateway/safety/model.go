@@ -15,15 +15,16 @@ import "pilewatch/devices"
 // same power on and off at an even beat, a power that neither rises nor falls
 // for hours. Each is a method that is asked after each tick.
 type model struct {
-	Zero  devices.Millis `json:"zero"`  // from which ticks count their time
-	Since devices.Millis `json:"since"` // first reading of this stretch; 0: it rests
-	Peak  int32          `json:"peak"`  // mW, the highest median of the stretch
-	Early int32          `json:"early"` // mW, the level after its start; 0: not known yet
-	Slow  int32          `json:"slow"`  // slowest fall of this taper, 1/10,000 a minute; -1: none was measured
-	Held  int32          `json:"held"`  // ticks in a row at which the fall stood still
-	Looks bool           `json:"looks"` // the start of this stretch was looked at
-	Fell  int32          `json:"fell"`  // tick time since which it falls
-	Most  int32          `json:"most"`  // mW, highest Peak of the session
+	Zero  devices.Millis `json:"zero"`            // from which ticks count their time
+	Since devices.Millis `json:"since"`           // first reading of this stretch; 0: it rests
+	Peak  int32          `json:"peak"`            // mW, the highest median of the stretch
+	Early int32          `json:"early"`           // mW, the level after its start; 0: not known yet
+	Slow  int32          `json:"slow"`            // slowest fall of this taper, 1/10,000 a minute; -1: none was measured
+	Held  int32          `json:"held"`            // ticks in a row at which the fall stood still
+	Looks bool           `json:"looks"`           // the start of this stretch was looked at
+	Rests int32          `json:"rests,omitempty"` // stretches that ended
+	Fell  int32          `json:"fell"`            // tick time since which it falls
+	Most  int32          `json:"most"`            // mW, highest Peak of the session
 	Bin   bin            `json:"bin"`
 	Ticks ticks          `json:"ticks"`
 	Beat  beat           `json:"beat"`
@@ -53,6 +54,7 @@ const (
 	steady
 	brief
 	surge
+	settled
 	kinds
 )
 
@@ -69,18 +71,22 @@ const (
 	second = 1000
 	minute = 60 * second
 
-	settled     = 5 * minute  // from a start to a steady power
-	preCharge   = 30 * minute // an empty pack is pre-charged for so long at most
-	kneeSpan    = 15 * minute
-	standLeast  = 180 // per mille of the peak: under this it may be the end of a taper
-	standMost   = 900 // per mille of the peak: over this it has not begun to fall
-	stageLeast  = 300 // per mille of the full power: under this it is pre-charge
-	stageMost   = 900
-	stepLongest = 40 * minute
-	kneeLeast   = 350   // per mille of the peak
-	kneeMore    = 220   // 1/10,000 a minute
-	steadyMost  = 50    // per mille: spread of a steady level
-	surgeEnergy = 4_000 // mWh
+	settling     = 5 * minute  // from a start to a steady power
+	preCharge    = 30 * minute // an empty pack is pre-charged for so long at most
+	kneeSpan     = 15 * minute
+	standLeast   = 180 // per mille of the peak: under this it may be the end of a taper
+	standMost    = 900 // per mille of the peak: over this it has not begun to fall
+	stageLeast   = 300 // per mille of the full power: under this it is pre-charge
+	stageMost    = 900
+	stepLongest  = 40 * minute
+	kneeLeast    = 300   // per mille of the peak
+	kneeMore     = 100   // 1/10,000 a minute
+	taperMost    = 930   // per mille of the peak: over this it is no taper yet
+	steadyMost   = 50    // per mille: spread of a steady level
+	surgeEnergy  = 4_000 // mWh
+	levelSame    = 25    // per mille: a level that did not change
+	levelPeak    = 1050  // per mille of the level: a steady load's highest
+	settleSpread = 40    // per mille of the level that a compressor settles on
 )
 
 // limits are the thresholds of the rules that ask the model.
@@ -98,6 +104,7 @@ type limits struct {
 	again      int64          // times the slowest rate
 	peak       int64          // cycling_load: per mille over the level
 	peaks      int64
+	start      int64          // per mille of the level
 	flat       devices.Millis // resistive_load
 }
 
@@ -107,6 +114,7 @@ func (m *model) add(now devices.Millis, mW int32, interval devices.Millis) bool 
 	if m.Bin.End != 0 && now-m.Bin.End > max(holeTime, 3*interval) {
 		m.rest(m.Bin.End)
 	}
+	m.note(beating, now, m.Beat.follow(now, mW))
 	gap := now - m.Bin.End
 	m.Bin.End = now
 	switch running := int64(mW) >= restMW; {
@@ -141,13 +149,13 @@ func (m *model) tick() {
 func (m *model) start(now devices.Millis) {
 	m.Since, m.Peak, m.Early, m.Slow, m.Held, m.Looks = now, 0, 0, -1, 0, false
 	m.Ticks.n, m.Fell = 0, 0
-	m.Beat.on(now)
 }
 
 func (m *model) rest(now devices.Millis) {
 	if m.Since != 0 {
 		m.tick()
-		m.note(beating, now, m.Beat.off(m, now))
+		m.note(beating, now, m.Beat.off(now))
+		m.Rests++
 		m.Brief = m.short(now)
 	}
 	m.Since, m.Bin.W, m.Bin.N = 0, 0, 0
@@ -171,7 +179,7 @@ func (m *model) look(p *port, x *limits) {
 	m.Peak = max(m.Peak, m.Ticks.low(0, 2))
 	m.Most = max(m.Most, m.Peak)
 	now := p.Now
-	if !m.Looks && now-m.Since >= settled {
+	if !m.Looks && now-m.Since >= settling {
 		m.Looks = true
 		m.note(inStages, now, m.stages(p))
 	}
@@ -180,6 +188,7 @@ func (m *model) look(p *port, x *limits) {
 	m.note(fallsAgain, now, m.knee(x))
 	m.note(peaks, now, m.uneven(x))
 	m.note(steady, now, m.level(now, x))
+	m.note(settled, now, m.settles(now-m.Since, 10*minute, x))
 }
 
 // note keeps a finding: the first of its kind, and the newest of a rise.

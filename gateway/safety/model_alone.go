@@ -6,7 +6,7 @@ import "pilewatch/devices"
 func (m *model) uneven(x *limits) (f finding) {
 	r := &m.Ticks
 	j := r.until(0, 30*minute)
-	if j < 20 || devices.Millis(r.at(j).T)*100+m.Zero-m.Since < settled {
+	if j < 20 || devices.Millis(r.at(j).T)*100+m.Zero-m.Since < settling {
 		return f
 	}
 	var b [tickCount]int32
@@ -40,26 +40,63 @@ func (m *model) uneven(x *limits) (f finding) {
 	return f
 }
 
-// level: over four hours a charger rises, or falls.
+// level: over four hours a charger's power rises, or falls, by more than it
+// wavers: the level of now and that of 40 minutes ago are still that of the start.
 func (m *model) level(now devices.Millis, x *limits) (f finding) {
 	if m.Early == 0 && now-m.Since >= 20*minute {
 		m.Early = m.Ticks.median(0, m.Ticks.until(0, 10*minute))
 	}
-	if m.Early == 0 || now-m.Since < x.flat {
+	if m.Early == 0 || now-m.Since < x.flat || int64(m.Peak)*1000 > int64(m.Early)*levelPeak {
 		return f
 	}
-	b := m.Ticks.median(0, m.Ticks.until(0, 10*minute))
-	if int64(b)*1000 > int64(m.Early)*1012 || int64(b)*1000 < int64(m.Early)*975 || int64(m.Peak)*1000 > int64(m.Early)*1025 || b < 25_000 {
+	b, k := m.Ticks.median(0, m.Ticks.until(0, 10*minute)), m.Ticks.until(0, 40*minute)
+	if !m.same(b) || !m.same(m.Ticks.median(k-medianOf/2, k+medianOf/2)) || b < 25_000 {
 		return f
 	}
 	return finding{Before: m.Early, After: b}
+}
+
+// same reports whether a level is still that of the start.
+func (m *model) same(level int32) bool {
+	return int64(max(level-m.Early, m.Early-level))*1000 <= int64(m.Early)*levelSame
+}
+
+// settles: a compressor draws a tenth more and over when it starts, and within
+// minutes comes down to a level on which it stands until it is off. A charger
+// starts on its level or under it, and one that starts near the end of its taper
+// goes on falling, or falls in steps. age is that of the stretch, and least is how
+// long it is looked at.
+func (m *model) settles(age, least devices.Millis, x *limits) (f finding) {
+	r := &m.Ticks
+	if age < least || age > 15*minute {
+		return f
+	}
+	stand := r.until(0, r.age(r.n-1)-4*minute+second)
+	if stand < 2 || stand+3 >= r.n {
+		return f
+	}
+	var b [tickCount]int32
+	for k := range stand + 1 {
+		b[k] = r.at(k).W
+	}
+	s := b[:stand+1]
+	sortInt32(s)
+	if len(s) > 4 {
+		s = s[1:] // a dip
+	}
+	low, mid, high := s[0], int64(s[len(s)/2]), s[len(s)-1]
+	start, then := int64(max(r.at(r.n-1).W, r.at(r.n-2).W)), int64(r.at(r.n-3).W)
+	if mid < 30_000 || int64(high-low)*1000 > mid*settleSpread || start*1000 < mid*x.start || (start-then)*3 < start-mid {
+		return f
+	}
+	return finding{Before: int32(start), After: int32(mid)}
 }
 
 // short: what heats draws much for minutes and is then off at once. A charger of
 // that power goes on for an hour, and tapers.
 func (m *model) short(now devices.Millis) (f finding) {
 	long := now - m.Since
-	if long < minute || m.Ticks.n < 2 || m.Beat.N != 1 { // the first of the session
+	if long < minute || m.Ticks.n < 2 || m.Rests != 1 { // the first of the session
 		return f
 	}
 	return finding{At: now, After: m.Ticks.median(0, medianOf), Times: int32(long / second)}

@@ -50,7 +50,7 @@ func (m *model) rise(x *limits) (f finding) {
 	for (r.age(c) < x.hold-minute || c < 2) && c+1 < r.n {
 		c++ // reports come more seldom: three of them
 	}
-	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.at(c).T)*100+m.Zero-m.Since < settled {
+	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.at(c).T)*100+m.Zero-m.Since < settling {
 		return f
 	}
 	before := max(r.median(c+1, c+5), r.median(c+1, c+3))
@@ -89,7 +89,7 @@ func (m *model) cameBack(c int, level int32) bool {
 // sudden: two readings in a row far over all that this charge drew before. One
 // may be the meter's.
 func (m *model) sudden(p *port, x *limits) (f finding) {
-	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settled || p.Recent.len() < 2 || p.Step.For > 150*second {
+	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settling || p.Recent.len() < 2 || p.Step.For > 150*second {
 		return f
 	}
 	base := m.Most

@@ -66,7 +66,7 @@ func (m *model) stands(span devices.Millis, share, least int64, x *limits) (f fi
 func (m *model) knee(x *limits) (f finding) {
 	r := &m.Ticks
 	top := r.median(0, 2)
-	if int64(top)*1000 >= int64(m.Peak)*965 {
+	if int64(top)*1000 >= int64(m.Peak)*taperMost {
 		m.Slow, m.Fell = -1, r.at(0).T
 		return f
 	}

@@ -258,6 +258,9 @@ func (p *port) ask(x *limits) {
 		p.Ticked = false
 		m.look(p, x)
 	}
+	if b := &m.Brief; b.At == p.Now && b.At != 0 {
+		m.note(settled, p.Now, m.settles(devices.Millis(b.Times)*second, 6*minute, x))
+	}
 	if p.W > m.Most {
 		m.note(surge, p.Now, m.sudden(p, x))
 	}

@@ -40,7 +40,7 @@ var (
 
 // unlimited are the thresholds of rules that are off: nothing reaches them.
 var unlimited = limits{hold: 4 * minute, step: math.MaxInt32, surge: math.MaxInt32, span: 12 * minute, tau: 70, standShare: -1000,
-	again: math.MaxInt32, peak: math.MaxInt32, peaks: math.MaxInt32, flat: math.MaxInt64}
+	again: math.MaxInt32, peak: math.MaxInt32, peaks: math.MaxInt32, start: math.MaxInt32, flat: math.MaxInt64}
 
 func newSecondLoad(t thresholds) detector { return &secondLoad{t} }
 

@@ -23,7 +23,7 @@ import "fmt"
 type twoTapers struct{ t thresholds }
 
 var (
-	twoTapersDefaults = map[string]float64{"stand_min": 12, "stand_percent": 45, "float_percent": 15, "tau_min": 90, "again_factor": 4}
+	twoTapersDefaults = map[string]float64{"stand_min": 12, "stand_percent": 45, "float_percent": 15, "tau_min": 90, "again_factor": 2}
 	twoTapersMax      = map[string]float64{"stand_min": 30}
 )
 
