@@ -83,6 +83,7 @@ const (
 	kneeMore     = 100   // 1/10,000 a minute
 	taperMost    = 930   // per mille of the peak: over this it is no taper yet
 	steadyMost   = 50    // per mille: spread of a steady level
+	driftLeast   = 40    // per mille: a fall in 8 minutes that is a taper
 	surgeEnergy  = 4_000 // mWh
 	levelSame    = 25    // per mille: a level that did not change
 	levelPeak    = 1050  // per mille of the level: a steady load's highest

@@ -1,6 +1,10 @@
 package safety
 
-import "pilewatch/devices"
+import (
+	"math"
+
+	"pilewatch/devices"
+)
 
 // stages: a charger is at its full power within seconds of its start, but for
 // the pre-charge of an empty pack at a tenth to a fifth of it. A second plug
@@ -43,7 +47,8 @@ func (m *model) stages(p *port) (f finding) {
 	return f
 }
 
-// rise: nothing makes a running charger draw more at once and for good.
+// rise: nothing makes a running charger draw more at once and for good. In its
+// taper it is held against how it would have gone on falling.
 func (m *model) rise(x *limits) (f finding) {
 	r := &m.Ticks
 	c := r.until(0, x.hold+minute/2)
@@ -53,33 +58,75 @@ func (m *model) rise(x *limits) (f finding) {
 	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.at(c).T)*100+m.Zero-m.Since < settling {
 		return f
 	}
-	before := max(r.median(c+1, c+5), r.median(c+1, c+3))
-	low := r.low(0, c)
-	up := low - before
-	if int64(up) < max(x.step, int64(before)*x.stepShare/1000) || int64(before) < x.least || int64(before)*1000 < int64(m.Peak)*150 {
+	before, drift := max(r.median(c+1, c+5), r.median(c+1, c+3)), m.drift(c+1)
+	share, steep := x.stepShare, int32(3)
+	if drift > 0 { // it is known less well
+		before -= int32(drift * int64(r.age(c+2)-r.age(c+1)) / minute)
+		share, steep = share*3/2, 2
+	}
+	up := m.above(c, before, drift)
+	if int64(up) < max(x.step, int64(before)*share/1000) || int64(before) < x.least || int64(before)*1000 < int64(m.Peak)*150 {
 		return f
 	}
-	at := m.Zero + devices.Millis(r.at(c).T)*100
+	at, low := m.Zero+devices.Millis(r.at(c).T)*100, before+up
 	if int64(before)*1000 < int64(low)*stageLeast && at-m.Since < preCharge {
 		return f
 	}
 	jump, earlier := r.at(c).W-r.at(c+2).W, r.at(c+2).W-r.at(min(c+4, r.n-1)).W // over two ticks: one may hold both levels
-	if jump*4 < up*3 || jump < 2*earlier || m.cameBack(c, low) {
+	if jump*4 < up*steep || jump < 2*earlier || m.cameBack(c, low, drift) {
 		return f // a ramp, or the end of a dip
 	}
 	return finding{Before: before, After: low, At: at}
 }
 
+// drift is how fast the power fell in the 8 minutes before a tick, in mW a
+// minute; 0 where it is no taper, or reports are too seldom to tell.
+func (m *model) drift(i int) int64 {
+	r := &m.Ticks
+	j := r.until(i, r.age(i)+8*minute)
+	if j-i < 6 {
+		return 0
+	}
+	fall := int64(r.median(j-2, j) - r.median(i, i+2))
+	if fall*1000 < int64(r.at(i).W)*driftLeast {
+		return 0
+	}
+	return fall * minute / int64(r.age(j-1)-r.age(i+1))
+}
+
+// above is by how much the ticks since tick c lie over a level that goes on
+// falling, but for the lowest of them.
+func (m *model) above(c int, level int32, drift int64) int32 {
+	r := &m.Ticks
+	lowest, second := int32(math.MaxInt32), int32(math.MaxInt32)
+	for k := range c + 1 {
+		up := r.at(k).W - level + int32(drift*int64(r.age(c+1)-r.age(k))/minute)
+		switch {
+		case up < lowest:
+			lowest, second = up, lowest
+		case up < second:
+			second = up
+		}
+	}
+	if c < 3 {
+		return lowest
+	}
+	return second
+}
+
 // cameBack reports whether the power was up there less than 20 minutes before
-// tick c, and fell from it at once: then it is the end of a dip.
-func (m *model) cameBack(c int, level int32) bool {
+// tick c, and fell from it at once, more than its taper does: then it is the end
+// of a dip.
+func (m *model) cameBack(c int, level int32, drift int64) bool {
 	r := &m.Ticks
 	for i := c + 1; i+1 < r.n && r.age(i)-r.age(c) <= dipTime; i++ {
-		high := r.at(i + 1).W
-		if i+2 < r.n {
-			high = max(high, r.at(i+2).W)
+		j := i + 1
+		if i+2 < r.n && r.at(i+2).W > r.at(j).W {
+			j = i + 2
 		}
-		if high*103/100 >= level && (high-r.at(i).W)*2 >= level-r.at(c+1).W {
+		high := r.at(j).W
+		fell := high - r.at(i).W - int32(drift*int64(r.age(j)-r.age(i))/minute)
+		if high*103/100 >= level && fell*2 >= level-r.at(c+1).W {
 			return true
 		}
 	}
