@@ -7,8 +7,9 @@ import (
 )
 
 // beat follows a load that goes on and off: when it was on and off the last
-// times, and how much it drew. It is on from half of what it drew the last time,
-// and off under a quarter: what stands by beside a fridge is no reason to miss it.
+// times, and how much it drew. It is off under a quarter of what it drew, and on
+// again far over what is left then: what stands by beside a fridge is no reason
+// to miss it.
 type beat struct {
 	On    [beats]devices.Millis `json:"on"`  // how long, newest first
 	Off   [beats]devices.Millis `json:"off"` // the rests before them
@@ -20,6 +21,7 @@ type beat struct {
 	Level int32                 `json:"level,omitempty"` // mW, the mean since then
 	Count int32                 `json:"count,omitempty"` // readings in it
 	Now   int32                 `json:"now,omitempty"`   // mW, of the newest that was on
+	Base  int32                 `json:"base,omitempty"`  // mW, the least since it is off
 }
 
 const (
@@ -31,10 +33,12 @@ const (
 func (b *beat) follow(now devices.Millis, mW int32) finding {
 	switch {
 	case b.Since == 0:
-		if mW >= restMW && mW >= b.W[0]/2 {
+		if mW >= max(restMW, 2*b.Base+restMW) {
 			b.on(now, mW)
 		}
+		b.Base = min(b.Base, mW)
 	case mW < restMW || mW < b.Level/4:
+		b.Base = mW
 		return b.off(now)
 	default:
 		b.Count++
@@ -74,5 +78,3 @@ func (b *beat) off(now devices.Millis) (f finding) {
 	}
 	return finding{After: b.W[0], Before: int32(on / minute), Times: b.N}
 }
-
-func sortInt32(s []int32) { slices.Sort(s) }

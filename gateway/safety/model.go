@@ -15,20 +15,21 @@ import "pilewatch/devices"
 // same power on and off at an even beat, a power that neither rises nor falls
 // for hours. Each is a method that is asked after each tick.
 type model struct {
-	Zero  devices.Millis `json:"zero"`            // from which ticks count their time
-	Since devices.Millis `json:"since"`           // first reading of this stretch; 0: it rests
-	Peak  int32          `json:"peak"`            // mW, the highest median of the stretch
-	Early int32          `json:"early"`           // mW, the level after its start; 0: not known yet
-	Slow  int32          `json:"slow"`            // slowest fall of this taper, 1/10,000 a minute; -1: none was measured
-	Held  int32          `json:"held"`            // ticks in a row at which the fall stood still
-	Looks bool           `json:"looks"`           // the start of this stretch was looked at
-	Rests int32          `json:"rests,omitempty"` // stretches that ended
-	Fell  int32          `json:"fell"`            // tick time since which it falls
-	Most  int32          `json:"most"`            // mW, highest Peak of the session
-	Bin   bin            `json:"bin"`
-	Ticks ticks          `json:"ticks"`
-	Beat  beat           `json:"beat"`
-	Brief finding        `json:"brief"` // the stretch that ended last, when it was short
+	Zero  devices.Millis    `json:"zero"`            // from which ticks count their time
+	Since devices.Millis    `json:"since"`           // first reading of this stretch; 0: it rests
+	Peak  int32             `json:"peak"`            // mW, the highest median of the stretch
+	Early int32             `json:"early"`           // mW, the level after its start; 0: not known yet
+	Slow  int32             `json:"slow"`            // slowest fall of this taper, 1/10,000 a minute; -1: none was measured
+	Held  int32             `json:"held"`            // ticks in a row at which the fall stood still
+	Looks bool              `json:"looks"`           // the start of this stretch was looked at
+	Rests int32             `json:"rests,omitempty"` // stretches that ended
+	Fell  int32             `json:"fell"`            // tick time since which it falls
+	Most  int32             `json:"most"`            // mW, highest Peak of the session
+	Lone  [2]devices.Millis `json:"lone,omitempty"`  // the newest readings far over the charge, one alone each
+	Bin   bin               `json:"bin"`
+	Ticks ticks             `json:"ticks"`
+	Beat  beat              `json:"beat"`
+	Brief finding           `json:"brief"` // the stretch that ended last, when it was short
 
 	Found [kinds]finding `json:"found"`
 }
@@ -79,13 +80,15 @@ const (
 	stageLeast   = 300 // per mille of the full power: under this it is pre-charge
 	stageMost    = 900
 	stepLongest  = 40 * minute
-	kneeLeast    = 300   // per mille of the peak
-	kneeMore     = 100   // 1/10,000 a minute
-	taperMost    = 930   // per mille of the peak: over this it is no taper yet
-	steadyMost   = 50    // per mille: spread of a steady level
-	driftLeast   = 40    // per mille: a fall in 8 minutes that is a taper
+	kneeLeast    = 300 // per mille of the peak
+	kneeMore     = 100 // 1/10,000 a minute
+	taperMost    = 930 // per mille of the peak: over this it is no taper yet
+	steadyMost   = 50  // per mille: spread of a steady level
+	driftLeast   = 40  // per mille: a fall in 8 minutes that is a taper
+	driftOff     = 60  // per mille: how far off its line a tick of a taper may be
+	loneSpan     = 120 * minute
 	surgeEnergy  = 4_000 // mWh
-	levelSame    = 25    // per mille: a level that did not change
+	levelSame    = 20    // per mille: a level that did not change
 	levelPeak    = 1050  // per mille of the level: a steady load's highest
 	settleSpread = 40    // per mille of the level that a compressor settles on
 )
@@ -107,6 +110,8 @@ type limits struct {
 	peaks      int64
 	start      int64          // per mille of the level
 	flat       devices.Millis // resistive_load
+	small      int64          // mW
+	smallFlat  devices.Millis
 }
 
 // add takes a reading; true when it completed a tick. interval is at which the

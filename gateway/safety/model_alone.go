@@ -10,13 +10,8 @@ func (m *model) uneven(x *limits) (f finding) {
 		return f
 	}
 	var b [tickCount]int32
-	n := 0
-	for k := 0; k <= j; k++ {
-		b[n] = r.at(k).W
-		n++
-	}
-	s := b[:n]
-	sortInt32(s)
+	s := r.sorted(&b, 0, j)
+	n := len(s)
 	mid := s[n/2]
 	if mid < 25_000 || int64(mid)*1000 < int64(m.Most)*standLeast {
 		return f
@@ -42,15 +37,21 @@ func (m *model) uneven(x *limits) (f finding) {
 
 // level: over four hours a charger's power rises, or falls, by more than it
 // wavers: the level of now and that of 40 minutes ago are still that of the start.
+// Under the power of any charger of a bike it need not last so long.
 func (m *model) level(now devices.Millis, x *limits) (f finding) {
 	if m.Early == 0 && now-m.Since >= 20*minute {
-		m.Early = m.Ticks.median(0, m.Ticks.until(0, 10*minute))
+		m.Early = m.Ticks.middle(0, m.Ticks.until(0, 10*minute))
 	}
-	if m.Early == 0 || now-m.Since < x.flat || int64(m.Peak)*1000 > int64(m.Early)*levelPeak {
+	flat := x.flat
+	if int64(m.Most) < x.small {
+		flat = x.smallFlat
+	}
+	if m.Early == 0 || now-m.Since < flat || int64(m.Peak)*1000 > int64(m.Early)*levelPeak {
 		return f
 	}
-	b, k := m.Ticks.median(0, m.Ticks.until(0, 10*minute)), m.Ticks.until(0, 40*minute)
-	if !m.same(b) || !m.same(m.Ticks.median(k-medianOf/2, k+medianOf/2)) || b < 25_000 {
+	r := &m.Ticks
+	b, k := r.middle(0, r.until(0, 10*minute)), r.until(0, 40*minute)
+	if !m.same(b) || !m.same(r.middle(r.until(0, 30*minute), k)) || b < 25_000 {
 		return f
 	}
 	return finding{Before: m.Early, After: b}
@@ -76,11 +77,7 @@ func (m *model) settles(age, least devices.Millis, x *limits) (f finding) {
 		return f
 	}
 	var b [tickCount]int32
-	for k := range stand + 1 {
-		b[k] = r.at(k).W
-	}
-	s := b[:stand+1]
-	sortInt32(s)
+	s := r.sorted(&b, 0, stand)
 	if len(s) > 4 {
 		s = s[1:] // a dip
 	}

@@ -80,18 +80,28 @@ func (m *model) rise(x *limits) (f finding) {
 }
 
 // drift is how fast the power fell in the 8 minutes before a tick, in mW a
-// minute; 0 where it is no taper, or reports are too seldom to tell.
+// minute; 0 where it did not fall along a line, or reports are too seldom to tell.
 func (m *model) drift(i int) int64 {
 	r := &m.Ticks
 	j := r.until(i, r.age(i)+8*minute)
 	if j-i < 6 {
 		return 0
 	}
-	fall := int64(r.median(j-2, j) - r.median(i, i+2))
-	if fall*1000 < int64(r.at(i).W)*driftLeast {
+	low, high := int64(r.median(i, i+2)), int64(r.median(j-2, j))
+	if (high-low)*1000 < low*driftLeast {
 		return 0
 	}
-	return fall * minute / int64(r.age(j-1)-r.age(i+1))
+	span, off := int64(r.age(j-1)-r.age(i+1)), 0
+	for k := i; k <= j; k++ {
+		line := low + (high-low)*int64(r.age(k)-r.age(i+1))/span
+		if d := int64(r.at(k).W) - line; max(d, -d)*1000 > line*driftOff {
+			off++
+		}
+	}
+	if off > 1 {
+		return 0
+	}
+	return (high - low) * minute / span
 }
 
 // above is by how much the ticks since tick c lie over a level that goes on
@@ -134,7 +144,8 @@ func (m *model) cameBack(c int, level int32, drift int64) bool {
 }
 
 // sudden: two readings in a row far over all that this charge drew before. One
-// may be the meter's.
+// may be the meter's; the third alone within two hours is not, nor is one that
+// the energy register confirms.
 func (m *model) sudden(p *port, x *limits) (f finding) {
 	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settling || p.Recent.len() < 2 || p.Step.For > 150*second {
 		return f
@@ -142,16 +153,20 @@ func (m *model) sudden(p *port, x *limits) (f finding) {
 	base := m.Most
 	now, last := p.Recent.at(0), p.Recent.at(1)
 	limit := int64(base) + max(x.surge, int64(base)*x.surgeShare/1000)
-	if int64(base)*1000 < int64(now.W)*stageLeast && p.Now-m.Since < preCharge {
+	if int64(now.W) < limit || int64(base)*1000 < int64(now.W)*stageLeast && p.Now-m.Since < preCharge {
 		return f
 	}
+	f = finding{Before: base, After: now.W, At: now.T, Times: 1}
 	switch {
-	case int64(now.W) < limit:
-		return f
 	case int64(last.W) >= limit:
-		return finding{Before: base, After: min(now.W, last.W), At: now.T}
+		f.After = min(now.W, last.W)
 	case m.byRegister(p, base):
-		return finding{Before: base, After: now.W, At: now.T}
+	default:
+		first := m.Lone[1]
+		m.Lone[0], m.Lone[1] = now.T, m.Lone[0]
+		if f.Times = 3; first == 0 || now.T-first > loneSpan {
+			return finding{}
+		}
 	}
 	return f
 }

@@ -25,13 +25,15 @@ type resistiveLoad struct {
 	most  devices.Millis
 }
 
-var resistiveLoadDefaults = map[string]float64{"brief_w": 550, "brief_min": 20, "flat_h": 4}
+var resistiveLoadDefaults = map[string]float64{"brief_w": 550, "brief_min": 20, "flat_h": 4, "small_w": 55, "small_h": 1.5}
 
 func newResistiveLoad(t thresholds) detector {
 	return &resistiveLoad{t, int32(t.mW("brief_w")), t.minutes("brief_min")}
 }
 
-func (r *resistiveLoad) limit(x *limits) { x.flat = r.t.hours("flat_h") }
+func (r *resistiveLoad) limit(x *limits) {
+	x.flat, x.small, x.smallFlat = r.t.hours("flat_h"), r.t.mW("small_w"), r.t.hours("small_h")
+}
 
 func (r *resistiveLoad) see(p *port, stands level) level {
 	m := p.Charge.Model
