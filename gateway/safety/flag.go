@@ -79,6 +79,8 @@ type story struct {
 	adviceZH, adviceEN string
 	numbers            numbers
 	curve              [][2]float64
+	also               []sign // what else was seen in the session
+	visit              bool   // for the list of visits
 	household          string // whose it is, where no port says so
 	building           string
 }
@@ -110,15 +112,16 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 	if at.pile == nil {
 		f.Household, f.Building = s.household, s.building
 	}
-	f.Severity, f.Suspicion = l.severity(), s.suspicion
 	card := ""
 	if at.pile != nil && at.port.Charge.Open {
 		c := &at.port.Charge
+		c.join(rule.ID, &s)
 		card = c.Card
 		if c.Model != nil && s.numbers != nil {
 			s.numbers["session_peak_w"] = watts(int64(max(c.Model.Most, at.port.W)))
 		}
 	}
+	f.Severity, f.Suspicion = l.severity(), s.suspicion
 	f.Evidence = evidence(s)
 	f.Message, f.MessageEN = e.message(f, at, when, s)
 	f.Advice, f.AdviceEN = s.adviceZH, s.adviceEN

@@ -69,6 +69,7 @@ type charge struct {
 	Way    kind           `json:"way,omitempty"`
 	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
 	Told   [kinds]bool    `json:"told"`           // findings that a flag was raised for
+	Seen   seen           `json:"seen,omitempty"` // rules that raised one
 	Time   timeMemory     `json:"time"`
 }
 

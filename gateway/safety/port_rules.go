@@ -96,7 +96,10 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 	s.zh = fmt.Sprintf("充满后仍插着已 %d 分钟", mins)
 	s.en = fmt.Sprintf("it has been plugged in for %d minutes since it was full", mins)
 	s.adviceZH, s.adviceEN = "请提醒充满后拔下，把插口让给邻居。", "Ask to unplug it when it is full, so that a neighbour can charge."
-	s.numbers = numbers{"minutes": mins, "thresholds": r.t}
+	s.numbers = numbers{"minutes": mins, "full_since": int64(p.Full / 1000), "thresholds": r.t}
+	if p.Charge.Open {
+		s.curve = p.Charge.Curve.curve()
+	}
 	e.raise(at, a, "", info, x.Time, s)
 }
 
@@ -141,7 +144,9 @@ func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Rea
 	l, stands := r.judge(min(now, before), min(h.Low[0], h.Low[1]), two), at.port.Flags.level(a.ID)
 	switch {
 	case l > none && l > stands:
-		e.raise(at, a, "", l, x.Time, r.tell(now, l))
+		s := r.tell(now, min(h.Low[0], h.Low[1]))
+		s.curve = at.port.Recent.stretch(30 * minute)
+		e.raise(at, a, "", l, x.Time, s)
 	case l == none && stands > none && now < int64((r.t["warn_c"]-5)*1000):
 		e.clear(at, a.ID, "", x.Time)
 	}
@@ -159,12 +164,12 @@ func (r *portTemperature) judge(both, low int64, two bool) level {
 	return none
 }
 
-func (r *portTemperature) tell(mC int64, l level) story {
+func (r *portTemperature) tell(mC, low int64) story {
 	s := story{suspicion: "hardware"}
 	c := fmt.Sprintf("%.1f", float64(mC)/1000)
 	s.zh, s.en = "插口温度 "+c+" °C，过高或上升过快", "the port is at "+c+" °C: too hot, or rising too fast"
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
-	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "thresholds": r.t}
+	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "rose_from_c": float64(low/100) / 10, "thresholds": r.t}
 	return s
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // stateFormat changes with what the fields of a checkpoint mean.
-const stateFormat = 2
+const stateFormat = 3
 
 // stateFile is the state of an engine in a checkpoint.
 type stateFile struct {
