@@ -22,7 +22,7 @@ import "fmt"
 // peaks and for the start of a compressor.
 type cyclingLoad struct{ t thresholds }
 
-var cyclingLoadDefaults = map[string]float64{"peak_percent": 7, "peaks": 3, "start_percent": 12}
+var cyclingLoadDefaults = map[string]float64{"peak_percent": 6, "peaks": 3, "start_percent": 12}
 
 func newCyclingLoad(t thresholds) detector { return &cyclingLoad{t} }
 

@@ -40,7 +40,7 @@ func (r *cardConcurrency) follow(e *Engine, a *active, _ place, _ session.Change
 		x := e.homeStory(s.Card, "none")
 		x.adviceZH, x.adviceEN = severalAdviceZH, severalAdviceEN
 		x.zh = fmt.Sprintf("同一户登记 %d 辆车（块电池），同时有 %d 个插口在充电", bikes, open)
-		x.en = fmt.Sprintf("%d ports charge at once for a household with %d registered bikes or packs", open, bikes)
+		x.en = fmt.Sprintf("%d ports charge at once for a household whose registered bikes or packs are %d", open, bikes)
 		x.numbers = numbers{"open": open, "bikes": bikes, "thresholds": r.t}
 		return x
 	})
@@ -83,7 +83,7 @@ func (r *householdVolume) follow(e *Engine, a *active, _ place, change session.C
 	e.decide(a, mark(household), l, s.End, func() story {
 		x := e.homeStory(s.Card, "none")
 		x.zh = fmt.Sprintf("本月用电 %s 度、近 7 天充电 %d 次，多于登记的 %d 辆车通常的用量", kWh(mWh), week, bikes)
-		x.en = fmt.Sprintf("%s kWh this month and %d charges in 7 days are more than %d registered bikes usually use", kWh(mWh), week, bikes)
+		x.en = fmt.Sprintf("%s kWh this month and %d charges in 7 days are more than its registered bikes (%d) usually use", kWh(mWh), week, bikes)
 		x.numbers = numbers{"month_wh": watts(mWh), "week_sessions": week, "bikes": bikes, "thresholds": r.t}
 		return x
 	})
@@ -196,8 +196,9 @@ func (r *silentBike) hour(e *Engine, a *active, now devices.Millis) {
 		e.decide(a, mark(id), l, now, func() story {
 			x := e.homeStory(id, "home_charging")
 			x.visit = true
-			x.zh = fmt.Sprintf("一辆常来充电的车已 %d 天没有来（此前约每 %d 天充一次）", gone/day, (usual+day/2)/day)
-			x.en = fmt.Sprintf("a bike that used to charge about every %d days has not come for %d days", (usual+day/2)/day, gone/day)
+			oftenZH, oftenEN := everyDays(usual)
+			x.zh = fmt.Sprintf("一辆常来充电的车已 %d 天没有来（此前约%s充一次）", gone/day, oftenZH)
+			x.en = fmt.Sprintf("a bike that used to charge about %s has not come for %d days", oftenEN, gone/day)
 			x.numbers = numbers{"days": int64(gone / day), "usual_days": float64(usual/hour) / 24, "charges": n, "last_seen": int64(m.Seen / 1000), "thresholds": r.t}
 			return x
 		})

@@ -72,25 +72,25 @@ const (
 	second = 1000
 	minute = 60 * second
 
-	settling     = 5 * minute  // from a start to a steady power
-	preCharge    = 30 * minute // an empty pack is pre-charged for so long at most
-	kneeSpan     = 15 * minute
-	standLeast   = 180 // per mille of the peak: under this it may be the end of a taper
-	standMost    = 900 // per mille of the peak: over this it has not begun to fall
-	stageLeast   = 300 // per mille of the full power: under this it is pre-charge
-	stageMost    = 900
-	stepLongest  = 40 * minute
-	kneeLeast    = 300 // per mille of the peak
-	kneeMore     = 100 // 1/10,000 a minute
-	taperMost    = 930 // per mille of the peak: over this it is no taper yet
-	steadyMost   = 50  // per mille: spread of a steady level
-	driftLeast   = 40  // per mille: a fall in 8 minutes that is a taper
-	driftOff     = 60  // per mille: how far off its line a tick of a taper may be
-	loneSpan     = 120 * minute
-	surgeEnergy  = 4_000 // mWh
-	levelSame    = 20    // per mille: a level that did not change
-	levelPeak    = 1050  // per mille of the level: a steady load's highest
-	settleSpread = 40    // per mille of the level that a compressor settles on
+	settling    = 5 * minute  // from a start to a steady power
+	preCharge   = 30 * minute // an empty pack is pre-charged for so long at most
+	kneeSpan    = 15 * minute
+	standLeast  = 180 // per mille of the peak: under this it may be the end of a taper
+	standMost   = 900 // per mille of the peak: over this it has not begun to fall
+	stageLeast  = 300 // per mille of the full power: under this it is pre-charge
+	stageMost   = 900
+	stepLongest = 40 * minute
+	kneeLeast   = 300 // per mille of the peak
+	kneeMore    = 100 // 1/10,000 a minute
+	taperMost   = 930 // per mille of the peak: over this it is no taper yet
+	steadyMost  = 50  // per mille: spread of a steady level
+	driftLeast  = 40  // per mille: a fall in 8 minutes that is a taper
+	driftOff    = 60  // per mille: how far off its line a tick of a taper may be
+	loneSpan    = 120 * minute
+	surgeEnergy = 4_000 // mWh
+	levelSame   = 20    // per mille: a level that did not change
+	levelPeak   = 1050  // per mille of the level: a steady load's highest
+	settleFall  = 25    // per mille of the level that a compressor settles on
 )
 
 // limits are the thresholds of the rules that ask the model.

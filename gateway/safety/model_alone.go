@@ -23,8 +23,8 @@ func (m *model) uneven(x *limits) (f finding) {
 	for int64(r.at(j).W) > limit {
 		j-- // what it began with is no peak: a step down
 	}
-	for k := range j {
-		if int64(r.at(k).W) > limit {
+	for k := range j { // ticks in a row are one
+		if int64(r.at(k).W) > limit && int64(r.at(k+1).W) <= limit {
 			f.Times++
 		}
 	}
@@ -78,12 +78,11 @@ func (m *model) settles(age, least devices.Millis, x *limits) (f finding) {
 	}
 	var b [tickCount]int32
 	s := r.sorted(&b, 0, stand)
-	if len(s) > 4 {
-		s = s[1:] // a dip
-	}
-	low, mid, high := s[0], int64(s[len(s)/2]), s[len(s)-1]
+	mid := int64(s[len(s)/2])
+	spread := int64(s[len(s)*3/4] - s[len(s)/4])
+	fall := int64(r.middle(stand/2+1, stand) - r.middle(0, stand/2))
 	start, then := int64(max(r.at(r.n-1).W, r.at(r.n-2).W)), int64(r.at(r.n-3).W)
-	if mid < 30_000 || int64(high-low)*1000 > mid*settleSpread || start*1000 < mid*x.start || (start-then)*3 < start-mid {
+	if mid < max(40_000, int64(m.Most)/2) || spread*1000 > mid*steadyMost || fall*1000 > mid*settleFall || start*1000 < mid*x.start || (start-then)*3 < start-mid {
 		return f
 	}
 	return finding{Before: int32(start), After: int32(mid)}

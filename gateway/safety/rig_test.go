@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -308,5 +309,14 @@ func later(by string, f curve) curve {
 func each(t *testing.T, test func(t *testing.T, p report)) {
 	for _, p := range reports() {
 		t.Run(p.String(), func(t *testing.T) { test(t, p) })
+	}
+}
+
+// tooCoarse checks that the engine says so of a rule, where it sees less than it
+// promises.
+func (r *rig) tooCoarse(rule string) {
+	r.t.Helper()
+	if got := r.e.TooCoarse()["P01"]; !slices.Contains(got, rule) {
+		r.t.Errorf("%s is too coarse for %v, and that is not said", r.e.piles["P01"].Name, rule)
 	}
 }

@@ -112,11 +112,20 @@ func TestFlagsAsTheyAreRead(t *testing.T) {
 	var first []*ledger.Flag
 	heater := newRig(t)
 	heater.play(report{every: time.Minute, digits: 1}, during("0", "9m", 760), 30*time.Minute)
+	fridge := newRig(t)
+	fridge.play(report{every: time.Minute, digits: 1}, func(d time.Duration) float64 {
+		if int(d.Minutes())%45 < 18 {
+			return 110
+		}
+		return 9
+	}, 3*time.Hour)
 	slow := slowRules(t)
 	for _, id := range Built() {
 		switch {
 		case id == "resistive_load":
 			first = append(first, heater.raised(id))
+		case id == "cycling_load":
+			first = append(first, fridge.raised(id))
 		case slow[id] != nil:
 			first = append(first, slow[id])
 		default:

@@ -45,7 +45,11 @@ func alsoSeen(also []sign) (zh, en string) {
 	for _, x := range also {
 		zhs, ens = append(zhs, x.zh), append(ens, x.en)
 	}
-	return "；本次充电另见" + strings.Join(zhs, "、"), "; this session also showed " + strings.Join(ens, ", and ")
+	en = ens[len(ens)-1]
+	if n := len(ens) - 1; n > 0 {
+		en = strings.Join(ens[:n], ", ") + " and " + en
+	}
+	return "；本次充电另见" + strings.Join(zhs, "、"), "; this session also showed " + en
 }
 
 // ending says what is suspected and what to do now, as the severity and the
@@ -128,6 +132,15 @@ func adviceFor(suspicion string) (zh, en string) {
 			"Make sure that it is safe first: with smoke or water switch the power off and touch nothing; then call the maintainer."
 	}
 	return "见面时了解一下情况，看看是否需要帮助。", "Ask how things are when you meet, and whether help is needed."
+}
+
+// everyDays says how often something happens, in whole days.
+func everyDays(gap devices.Millis) (zh, en string) {
+	n := (gap + day/2) / day
+	if n <= 1 {
+		return "每天", "every day"
+	}
+	return fmt.Sprintf("每 %d 天", n), fmt.Sprintf("every %d days", n)
 }
 
 // whole gives a power in whole watts.
