@@ -289,8 +289,9 @@ func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at p
 	case change == session.Reopened:
 		at.port.resume()
 	case change == session.Closed:
+		curve := c.Curve.curve()
 		at.port.end(s.End)
-		e.clearSession(at, s.End)
+		e.clearSession(at, s.End, curve)
 	}
 }
 

@@ -182,14 +182,30 @@ func (e *Engine) clearRow(row *standing, when devices.Millis) {
 	row.Flag, row.Card = nil, ""
 }
 
-// clearSession clears what the curve of a session that is over had shown.
-func (e *Engine) clearSession(at place, end devices.Millis) {
+// clearSession clears what the curve of a session that is over had shown. The
+// whole curve goes into the evidence then, for verdicts that outlive the readings.
+func (e *Engine) clearSession(at place, end devices.Millis, curve [][2]float64) {
 	for i := range e.watchers {
 		row := at.port.Flags.find(e.watchers[i].ID, "")
 		if row != nil && row.Flag != nil && row.Flag.SessionID == at.port.Charge.ID {
+			row.Flag.Evidence = withCurve(row.Flag.Evidence, curve)
 			e.clearRow(row, end)
 		}
 	}
+}
+
+// withCurve adds the curve of the whole session to evidence.
+func withCurve(was json.RawMessage, curve [][2]float64) json.RawMessage {
+	all := map[string]json.RawMessage{}
+	b, err := json.Marshal(curve)
+	if err != nil || json.Unmarshal(was, &all) != nil {
+		return was
+	}
+	all["session_curve"] = b
+	if b, err = json.Marshal(all); err != nil {
+		return was
+	}
+	return b
 }
 
 func (e *Engine) tell(row *standing, cleared bool) {

@@ -3,8 +3,6 @@ package safety
 import (
 	"fmt"
 	"math"
-
-	"pilewatch/devices"
 )
 
 // secondLoad sees that more than one thing draws from a port, by how it comes:
@@ -104,6 +102,6 @@ func (r *secondLoad) tell(p *port, _ level) story {
 	if p.Charge.Way == surge {
 		s.numbers["way"] = "surge"
 	}
-	s.curve = p.Recent.stretch(p.Now - f.At + devices.Millis(15*minute))
+	s.curve = p.Recent.stretch(p.Now - f.At + preCharge + 2*minute) // so that it can be judged again: no pre-charge
 	return s
 }

@@ -68,7 +68,7 @@ func TestSecondLoadEvidenceHoldsTheStep(t *testing.T) {
 	if ev.Before != 150 || ev.After != 250 || ev.Step != 100 || ev.StepAt < int64(at("1h")/1000) || ev.StepAt > int64(at("1h1m")/1000) {
 		t.Errorf("evidence %+v", ev)
 	}
-	if n := len(ev.Curve); n < 20 || n > 60 {
+	if n := len(ev.Curve); n < 20 || n > sketchSize {
 		t.Errorf("%d points", n)
 	}
 	if first, last := ev.Curve[0], ev.Curve[len(ev.Curve)-1]; first[1] != 150 || last[1] != 250 || first[0] > float64(at("50m")/1000) {

@@ -11,7 +11,7 @@ import (
 // What a port holds, in bytes, with its samples and the curve of its session.
 func TestAPortIsSmall(t *testing.T) {
 	held := func(p *port) int {
-		n := int(unsafe.Sizeof(*p)) + cap(p.Recent.ring)*int(unsafe.Sizeof(sample{})) + cap(p.Charge.Curve.Points)*int(unsafe.Sizeof(point{}))
+		n := int(unsafe.Sizeof(*p)) + cap(p.Recent.ring)*int(unsafe.Sizeof(sample{})) + cap(p.Charge.Curve.W)*4
 		if p.Charge.Model != nil {
 			n += int(unsafe.Sizeof(*p.Charge.Model))
 		}

@@ -31,6 +31,8 @@ type Trace struct {
 	Tier   string   `json:"tier,omitempty"`
 	OnsetS float64  `json:"onset_s,omitempty"` // when the unsafe part begins
 	Source []string `json:"source,omitempty"`
+
+	packMWh int64 // nominal energy of the registered pack; 0: not known
 }
 
 // Outcome is what the rules said of a trace.
@@ -95,8 +97,9 @@ func (t *Trace) check() error {
 	return nil
 }
 
-// tracePile and traceDay are where and when traces are taken to have been.
-const tracePile = "TRACE"
+// tracePile, traceCard and traceDay are where, whose and when traces are taken to
+// have been.
+const tracePile, traceCard = "TRACE", "TRACE"
 
 var traceDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
@@ -105,6 +108,9 @@ var traceDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 func Judge(rules Rules, t *Trace) (Outcome, error) {
 	set := session.DefaultSettings()
 	set.Piles = map[string]session.Pile{tracePile: {Ports: 1, MaxPortMW: int64(t.PileMaxW * 1000)}}
+	if t.packMWh > 0 {
+		set.Cards = map[string]session.Card{traceCard: {Bikes: 1, PackMWh: t.packMWh}}
+	}
 	state, err := session.NewState(set)
 	if err != nil {
 		return Outcome{}, err
@@ -139,6 +145,9 @@ func (t *Trace) entry(i int, zero devices.Millis) ledger.Entry {
 	p := t.Points[i]
 	when := zero + devices.Millis(math.Round(p[0]*1000))
 	r := devices.Reading{Pile: tracePile, Port: 1, Time: when, DeviceTime: true, PowerMW: int64(math.Round(p[1] * 1000))}
+	if t.packMWh > 0 {
+		r.Card = traceCard
+	}
 	if len(t.EnergyWh) > 0 {
 		r.EnergyMWh, r.Has = int64(math.Round(t.EnergyWh[i]*1000)), devices.HasEnergy
 	}

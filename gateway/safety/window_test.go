@@ -103,7 +103,7 @@ func TestTheSketchSpansTheWholeSession(t *testing.T) {
 			s.add(t0+devices.Millis(at*1000), int64(at)*10) // a straight line
 		}
 		c := s.curve()
-		if n := len(c); n < 30 || n > 60 {
+		if n := len(c); n < 60 || n > 120 {
 			t.Errorf("every %d s: %d points", every, n)
 		}
 		for i, p := range c {
