@@ -93,7 +93,7 @@ func backtestTraces(ctx context.Context, rules safety.Rules, r BacktestRequest, 
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	scores, counts := safety.NewScores(), map[string]int{}
+	scores, counts, coarse := safety.NewScores(), map[string]int{}, map[string]int{}
 	traces, flagged, labelled := 0, 0, 0
 	for t, err := range safety.ReadTraces(r.Traces, in) {
 		if err == nil {
@@ -116,6 +116,9 @@ func backtestTraces(ctx context.Context, rules safety.Rules, r BacktestRequest, 
 		for _, id := range o.Rules {
 			counts[id]++
 		}
+		for _, id := range o.TooCoarse {
+			coarse[id]++
+		}
 		if t.Label != nil {
 			labelled++
 		}
@@ -127,6 +130,9 @@ func backtestTraces(ctx context.Context, rules safety.Rules, r BacktestRequest, 
 	fmt.Fprintf(report, "%d traces, %d flagged\n", traces, flagged)
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
 		fmt.Fprintf(report, "  %-16s %d\n", id, counts[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(coarse)) {
+		fmt.Fprintf(report, "%d traces report too seldom for %s to see all that it promises\n", coarse[id], id)
 	}
 	switch {
 	case r.Labels && labelled == 0:

@@ -117,6 +117,9 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 		c := &at.port.Charge
 		c.join(rule.ID, &s)
 		card = c.Card
+		if s.numbers != nil {
+			s.numbers["interval_s"] = int64(at.port.Interval / second)
+		}
 		if c.Model != nil && s.numbers != nil {
 			s.numbers["session_peak_w"] = watts(int64(max(c.Model.Most, at.port.W)))
 		}

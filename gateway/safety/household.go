@@ -169,6 +169,9 @@ func listed(all []charged, since devices.Millis) (out [][3]float64) {
 // 60 days, and then none for 14 days or four times its median gap. It is for the
 // list of visits: perhaps it is charged at home, or by a flying wire.
 //
+// Why: pile data cannot show a flying wire, but it shows absence, and absence often
+// means that access is hard (domain.md, The estate).
+//
 // Not silent: while its pile is offline, or in a holiday of the list. How it can
 // be wrong: an illness, a journey, a bike that was sold: the visit records it.
 type silentBike struct{ t thresholds }
@@ -236,6 +239,8 @@ func (e *Engine) away(name string) bool {
 // counted from when the gateway first knew the registry. It is for the list of
 // visits.
 //
+// Why: abandoned bikes take the places of others (domain.md, Overuse rules).
+//
 // How it can be wrong: a second card of a household that charges with the first.
 type zombieBike struct{ t thresholds }
 
@@ -270,7 +275,11 @@ func (r *zombieBike) hour(e *Engine, a *active, now devices.Millis) {
 
 // profileMismatch sees a session that does not look like the card's bike: its
 // power 20 minutes after the start is more than 30 % off the median of the card's
-// charges of 30 days, of which there are five or more.
+// charges of 30 days, of which there are five or more. It is the card's own
+// history that adds weight to another sign of the session.
+//
+// Why: a charger draws the same in every charge, and a bike keeps its charger
+// (domain.md, Charger and battery electricity).
 //
 // How it can be wrong: a battery that is nearly full when it is plugged in, a new
 // bike, a family's second bike on the card.

@@ -51,6 +51,10 @@ func (r *unauthorisedDraw) tell(p *port, _ level) story {
 // overstay sees a bike that stays plugged in for 60 minutes after it was full
 // (占位), by day: nobody has to get up at night, and a night's time does not count.
 //
+// Why: there are about as many ports as bikes, and one that is full keeps another
+// waiting (domain.md, The estate and Overuse rules). None is a danger, and there
+// are many: it is info, for the page, and no message.
+//
 // How it can be wrong: a pile that says full while the charger rests.
 type overstay struct{ t thresholds }
 
@@ -106,7 +110,8 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 // portTemperature sees a hot port: 65 °C or 15 °C more within 10 minutes
 // (warning), 80 °C (critical).
 //
-// Why: a bad contact heats the plug long before it burns (domain.md). How it can
+// Why: a bad contact heats the plug long before it burns (domain.md, Overuse
+// rules). How it can
 // be wrong: a sensor in the sun; one that jumps: therefore never one reading alone.
 type portTemperature struct{ t thresholds }
 
@@ -175,6 +180,9 @@ func (r *portTemperature) tell(mC, low int64) story {
 
 // meterImbalance sees a tap upstream of the ports: over a day the pile's main meter
 // counts 5 % and 1 kWh more than its ports together.
+//
+// Why: the two see the same current but for what is taken between them (domain.md,
+// Overuse rules).
 //
 // How it can be wrong: readings that were lost where ports have no register; the
 // pile's own use, which is why 1 kWh a day is free.

@@ -43,7 +43,8 @@ type Outcome struct {
 	FirstFlagS *float64 `json:"first_flag_s,omitempty"`
 	Severity   string   `json:"severity,omitempty"` // the gravest
 	Suspicion  string   `json:"suspicion,omitempty"`
-	Info       []string `json:"info,omitempty"` // rules that told of something for information
+	Info       []string `json:"info,omitempty"`       // rules that told of something for information
+	TooCoarse  []string `json:"too_coarse,omitempty"` // rules that see less than they promise at this interval
 	MessageZH  string   `json:"-"`
 	MessageEN  string   `json:"-"`
 }
@@ -137,6 +138,7 @@ func Judge(rules Rules, t *Trace) (Outcome, error) {
 		}
 	}
 	e.Settle(note)
+	out.TooCoarse = e.TooCoarse()[tracePile]
 	return out, nil
 }
 
