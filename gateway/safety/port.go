@@ -130,7 +130,7 @@ func (p *port) forget() {
 // their mean.
 func (p *port) keep(s sample) {
 	last := p.Recent.newest()
-	if s.T-last.T >= grain {
+	if s.T-p.Recent.at(0).T >= grain {
 		p.Joined = 1
 		if !p.Charge.Open && int64(s.W) < restMW && int64(p.W) < restMW && !p.Flags.stand() {
 			p.Recent.pushIdle(s)
