@@ -9,6 +9,10 @@ func (m *model) uneven(x *limits) (f finding) {
 	if j < 20 || devices.Millis(r.at(j).T)*100+m.Zero-m.Since < settling {
 		return f
 	}
+	low, high := r.span(0, j)
+	if int64(high-low)*1000 <= int64(low)*x.peak {
+		return f
+	}
 	var b [tickCount]int32
 	s := r.sorted(&b, 0, j)
 	n := len(s)
@@ -50,6 +54,9 @@ func (m *model) level(now devices.Millis, x *limits) (f finding) {
 		return f
 	}
 	r := &m.Ticks
+	if now := r.at(0).W; int64(max(now-m.Early, m.Early-now))*1000 > int64(m.Early)*4*levelSame {
+		return f // far off: no need to look closer
+	}
 	b, k := r.middle(0, r.until(0, 10*minute)), r.until(0, 40*minute)
 	if !m.same(b) || !m.same(r.middle(r.until(0, 30*minute), k)) || b < 25_000 {
 		return f

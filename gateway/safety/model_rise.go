@@ -58,6 +58,10 @@ func (m *model) rise(x *limits) (f finding) {
 	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.at(c).T)*100+m.Zero-m.Since < settling {
 		return f
 	}
+	jump, earlier := r.at(c).W-r.at(c+2).W, r.at(c+2).W-r.at(min(c+4, r.n-1)).W // over two ticks: one may hold both levels
+	if int64(jump)*2 < x.step {
+		return f
+	}
 	before, drift := max(r.median(c+1, c+5), r.median(c+1, c+3)), m.drift(c+1)
 	share, steep := x.stepShare, int32(3)
 	if drift > 0 { // it is known less well
@@ -72,7 +76,6 @@ func (m *model) rise(x *limits) (f finding) {
 	if int64(before)*1000 < int64(low)*stageLeast && at-m.Since < preCharge {
 		return f
 	}
-	jump, earlier := r.at(c).W-r.at(c+2).W, r.at(c+2).W-r.at(min(c+4, r.n-1)).W // over two ticks: one may hold both levels
 	if jump*4 < up*steep || jump < 2*earlier || m.cameBack(c, low, drift) {
 		return f // a ramp, or the end of a dip
 	}

@@ -94,6 +94,15 @@ func (r *ticks) sorted(b *[tickCount]int32, i, j int) []int32 {
 	return b[:n]
 }
 
+// span gives the lowest and the highest of the ticks from i to j.
+func (r *ticks) span(i, j int) (low, high int32) {
+	low, high = r.at(i).W, r.at(i).W
+	for k := i + 1; k <= j; k++ {
+		low, high = min(low, r.at(k).W), max(high, r.at(k).W)
+	}
+	return low, high
+}
+
 // middle is the median of all ticks from i to j; 0 for none.
 func (r *ticks) middle(i, j int) int32 {
 	var b [tickCount]int32
