@@ -21,11 +21,12 @@ func (m *model) stand(x *limits) (f finding) {
 }
 
 // stepped reports whether the level was reached in one step less than 40 minutes
-// ago: a pulse charger falls in steps, and stands on each for 20, in winter for 35.
+// ago, give or take the mains voltage: a pulse charger falls in steps, and stands on
+// each for 20, in winter for 35.
 func (m *model) stepped(level int32) bool {
 	r := &m.Ticks
 	k := 0
-	for k < r.n && int64(r.at(k).W)*100 <= int64(level)*104 {
+	for k < r.n && int64(r.at(k).W)*100 <= int64(level)*107 {
 		k++
 	}
 	if k == r.n || r.age(k) >= stepLongest {
