@@ -22,11 +22,13 @@ type beat struct {
 	Count int32                 `json:"count,omitempty"` // readings in it
 	Now   int32                 `json:"now,omitempty"`   // mW, of the newest that was on
 	Base  int32                 `json:"base,omitempty"`  // mW, the least since it is off
+	Told  devices.Millis        `json:"told,omitempty"`  // when it was found last
 }
 
 const (
 	beats    = 3           // make a rhythm
 	beatRest = 60 * minute // the longest rest in one
+	beatTold = day         // a load that beats on is told of once a day, though each turn may be a session of its own
 )
 
 // follow takes a reading, and gives what it finds when the load went off.
@@ -76,5 +78,9 @@ func (b *beat) off(now devices.Millis) (f finding) {
 		off*10 > slices.Min(b.Off[:beats-1])*30 || int64(slices.Max(b.W[:]))*100 > int64(slices.Min(b.W[:]))*120 || on > off*4 {
 		return f
 	}
+	if b.Told != 0 && now-b.Told < beatTold {
+		return f
+	}
+	b.Told = now
 	return finding{After: b.W[0], Before: int32(on / minute), Times: b.N}
 }

@@ -138,6 +138,26 @@ func TestALoadThatGoesOnAndOffIsSeen(t *testing.T) {
 	}
 }
 
+// A pile may make a session of each turn of a fridge: that is one flag, not ten.
+func TestAFridgeIsToldOfOnceADay(t *testing.T) {
+	r := newRig(t)
+	r.play(report{every: time.Minute, digits: 1}, func(d time.Duration) float64 {
+		if int(d.Minutes())%45 < 18 {
+			return 110
+		}
+		return 0
+	}, 26*time.Hour)
+	n := 0
+	for _, c := range r.log {
+		if c.Flag.Rule == "cycling_load" && !c.Cleared {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d flags in 26 hours: %v", n, r.told("cycling_load"))
+	}
+}
+
 // A fridge beside what stands by: the socket is never at rest.
 func TestAFridgeIsSeenOverAStandby(t *testing.T) {
 	each(t, func(t *testing.T, p report) {
