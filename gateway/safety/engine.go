@@ -289,7 +289,10 @@ func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at p
 	case change == session.Reopened:
 		at.port.resume()
 	case change == session.Closed:
-		curve := c.Curve.curve()
+		var curve [][2]float64
+		if c.Model != nil {
+			curve = c.Model.Curve.curve()
+		}
 		at.port.end(s.End)
 		e.clearSession(at, s.End, curve)
 	}

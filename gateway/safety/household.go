@@ -332,6 +332,6 @@ func (r *profileMismatch) tell(p *port, _ level) story {
 	s.en = fmt.Sprintf("this charge draws %s W, unlike the %s W that is usual for the card", whole(int64(c.Model.Early)), whole(int64(c.Usual)))
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"power_w": watts(int64(c.Model.Early)), "usual_w": watts(int64(c.Usual)), "thresholds": r.t}
-	s.curve = c.Curve.curve()
+	s.curve = c.Model.Curve.curve()
 	return s
 }

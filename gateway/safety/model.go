@@ -32,6 +32,16 @@ type model struct {
 	Brief finding           `json:"brief"` // the stretch that ended last, when it was short
 
 	Found [kinds]finding `json:"found"`
+	Curve sketch         `json:"curve"` // of the whole session
+	told
+}
+
+// told is what flags were raised for.
+type told struct {
+	Told   [kinds]bool    `json:"told"`
+	Second finding        `json:"second"` // what second_load was raised for
+	Way    kind           `json:"way,omitempty"`
+	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
 }
 
 // bin gathers the readings of one tick.

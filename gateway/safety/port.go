@@ -59,18 +59,12 @@ type charge struct {
 	Building  string         `json:"building,omitempty"`
 	Household string         `json:"household,omitempty"`
 	Start     devices.Millis `json:"start,omitempty"`
-	PackMWh   int64          `json:"pack,omitempty"` // nominal energy of the one registered pack; 0: not known
-	EnergyMWh int64          `json:"mwh,omitempty"`  // since the start, as far as the readings tell
-	Curve     sketch         `json:"curve"`
+	PackMWh   int64          `json:"pack,omitempty"`  // nominal energy of the one registered pack; 0: not known
+	EnergyMWh int64          `json:"mwh,omitempty"`   // since the start, as far as the readings tell
 	Model     *model         `json:"model,omitempty"` // while it is open
-
-	Usual  int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
-	Second finding        `json:"second"`          // what second_load was raised for
-	Way    kind           `json:"way,omitempty"`
-	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
-	Told   [kinds]bool    `json:"told"`           // findings that a flag was raised for
-	Seen   seen           `json:"seen,omitempty"` // rules that raised one
-	Time   timeMemory     `json:"time"`
+	Usual     int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
+	Seen      seen           `json:"seen,omitempty"`  // rules that raised a flag
+	Time      timeMemory     `json:"time"`
 }
 
 // The bounds of a step that is believed, as the session fold has them.
@@ -121,8 +115,8 @@ func (p *port) take(r *devices.Reading) bool {
 // forget drops the curve of a port whose clock cannot be followed.
 func (p *port) forget() {
 	p.Now, p.Recent, p.Load, p.Register = 0, window{}, load{}, register{}
-	if p.Charge.Model != nil {
-		p.Charge.Model = &model{}
+	if m := p.Charge.Model; m != nil {
+		p.Charge.Model = &model{Curve: m.Curve, told: m.told}
 	}
 }
 
@@ -210,7 +204,7 @@ func (p *port) end(at devices.Millis) {
 	if m := p.Charge.Model; m != nil && m.Beat.N > 0 {
 		p.Rhythm = &m.Beat // of a load that rests for longer than a session waits
 	}
-	p.Charge.Open, p.Charge.Model, p.Charge.Curve, p.Ticked = false, nil, sketch{}, false
+	p.Charge.Open, p.Charge.Model, p.Ticked = false, nil, false
 	p.Recent.cut(at)
 }
 
@@ -239,7 +233,7 @@ func (c *charge) add(s sample, by step) {
 	case by.For <= maxGap:
 		c.EnergyMWh += (int64(by.Before) + int64(s.W)) * int64(by.For) / (2 * mwhDivisor)
 	}
-	c.Curve.add(s.T, int64(s.W))
+	c.Model.Curve.add(s.T, int64(s.W))
 }
 
 // oneCharger reports whether the curve of the session is, so far, one that one

@@ -102,7 +102,7 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 	s.adviceZH, s.adviceEN = "请提醒充满后拔下，把插口让给邻居。", "Ask to unplug it when it is full, so that a neighbour can charge."
 	s.numbers = numbers{"minutes": mins, "full_since": int64(p.Full / 1000), "thresholds": r.t}
 	if p.Charge.Open {
-		s.curve = p.Charge.Curve.curve()
+		s.curve = p.Charge.Model.Curve.curve()
 	}
 	e.raise(at, a, "", info, x.Time, s)
 }
@@ -121,10 +121,10 @@ func newPortTemperature(t thresholds) detector { return &portTemperature{t} }
 
 // heat is the recent temperature of a port, m°C.
 type heat struct {
-	Last int64          `json:"last,omitempty"`
 	At   devices.Millis `json:"at,omitempty"`
-	Low  [2]int64       `json:"low,omitempty"` // lowest of this span and of the one before
 	From devices.Millis `json:"from,omitempty"`
+	Last int32          `json:"last,omitempty"`
+	Low  [2]int32       `json:"low,omitempty"` // lowest of this span and of the one before
 }
 
 func (r *portTemperature) event(*Engine, *active, place, *devices.Event) {}
@@ -134,25 +134,25 @@ func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Rea
 	if !x.Has.Has(devices.HasTemperature) || x.Time <= h.At {
 		return
 	}
-	now, before := int64(x.TempMC), h.Last
+	now, before := x.TempMC, h.Last
 	two := h.At != 0 && x.Time-h.At <= maxGap
 	span := r.t.minutes("rise_min") / 2
 	switch {
 	case !two || h.From == 0:
-		h.Low, h.From = [2]int64{now, now}, x.Time
+		h.Low, h.From = [2]int32{now, now}, x.Time
 	case x.Time-h.From >= span:
-		h.Low, h.From = [2]int64{now, h.Low[0]}, x.Time
+		h.Low, h.From = [2]int32{now, h.Low[0]}, x.Time
 	default:
 		h.Low[0] = min(h.Low[0], now)
 	}
 	h.Last, h.At = now, x.Time
-	l, stands := r.judge(min(now, before), min(h.Low[0], h.Low[1]), two), at.port.Flags.level(a.ID)
+	l, stands := r.judge(int64(min(now, before)), int64(min(h.Low[0], h.Low[1])), two), at.port.Flags.level(a.ID)
 	switch {
 	case l > none && l > stands:
-		s := r.tell(now, min(h.Low[0], h.Low[1]))
+		s := r.tell(int64(now), int64(min(h.Low[0], h.Low[1])))
 		s.curve = at.port.Recent.stretch(30 * minute)
 		e.raise(at, a, "", l, x.Time, s)
-	case l == none && stands > none && now < int64((r.t["warn_c"]-5)*1000):
+	case l == none && stands > none && float64(now) < (r.t["warn_c"]-5)*1000:
 		e.clear(at, a.ID, "", x.Time)
 	}
 }

@@ -65,6 +65,6 @@ func (r *resistiveLoad) tell(p *port, _ level) story {
 	}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"power_w": watts(int64(f.After)), "way": map[kind]string{brief: "brief", steady: "flat"}[k], "thresholds": r.t}
-	s.curve = p.Charge.Curve.curve()
+	s.curve = p.Charge.Model.Curve.curve()
 	return s
 }
