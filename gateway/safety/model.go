@@ -97,10 +97,11 @@ const (
 	driftLeast  = 40  // per mille: a fall in 8 minutes that is a taper
 	driftOff    = 60  // per mille: how far off its line a tick of a taper may be
 	loneSpan    = 120 * minute
-	surgeEnergy = 4_000 // mWh
-	levelSame   = 20    // per mille: a level that did not change
-	levelPeak   = 1050  // per mille of the level: a steady load's highest
-	settleFall  = 25    // per mille of the level that a compressor settles on
+	surgeEnergy = 4_000   // mWh
+	levelSame   = 20      // per mille: a level that did not change
+	heatLeast   = 300_000 // mW: the least that a heater draws
+	levelPeak   = 1050    // per mille of the level: a steady load's highest
+	settleFall  = 25      // per mille of the level that a compressor settles on
 )
 
 // limits are the thresholds of the rules that ask the model.

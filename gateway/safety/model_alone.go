@@ -41,32 +41,37 @@ func (m *model) uneven(x *limits) (f finding) {
 
 // level: over four hours a charger's power rises, or falls, by more than it
 // wavers: the level of now and that of 40 minutes ago are still that of the start.
-// Under the power of any charger of a bike it need not last so long.
+// What draws as much as a heater does it in three, held to half of that and less; what is
+// under the power of any charger of a bike need not last so long.
 func (m *model) level(now devices.Millis, x *limits) (f finding) {
-	if m.Early == 0 && now-m.Since >= 20*minute {
+	age := now - m.Since
+	if m.Early == 0 && age >= 20*minute {
 		m.Early = m.Ticks.middle(0, m.Ticks.until(0, 10*minute))
 	}
-	flat := x.flat
-	if int64(m.Most) < x.small {
+	flat, same, peak := x.flat, int64(levelSame), int64(levelPeak)
+	switch {
+	case int64(m.Most) < x.small:
 		flat = x.smallFlat
+	case m.Early >= heatLeast && age < flat:
+		flat, same, peak = flat*3/4, same/2, 1000+(peak-1000)*2/5
 	}
-	if m.Early == 0 || now-m.Since < flat || int64(m.Peak)*1000 > int64(m.Early)*levelPeak {
+	if m.Early == 0 || age < flat || int64(m.Peak)*1000 > int64(m.Early)*peak {
 		return f
 	}
 	r := &m.Ticks
-	if now := r.at(0).W; int64(max(now-m.Early, m.Early-now))*1000 > int64(m.Early)*4*levelSame {
+	if !m.same(r.at(0).W, 4*same) {
 		return f // far off: no need to look closer
 	}
 	b, k := r.middle(0, r.until(0, 10*minute)), r.until(0, 40*minute)
-	if !m.same(b) || !m.same(r.middle(r.until(0, 30*minute), k)) || b < 25_000 {
+	if !m.same(b, same) || !m.same(r.middle(r.until(0, 30*minute), k), same) || b < 25_000 {
 		return f
 	}
-	return finding{Before: m.Early, After: b}
+	return finding{Before: m.Early, After: b, Times: int32(age / minute)}
 }
 
-// same reports whether a level is still that of the start.
-func (m *model) same(level int32) bool {
-	return int64(max(level-m.Early, m.Early-level))*1000 <= int64(m.Early)*levelSame
+// same reports whether a level is still that of the start, but for some per mille.
+func (m *model) same(level int32, but int64) bool {
+	return int64(max(level-m.Early, m.Early-level))*1000 <= int64(m.Early)*but
 }
 
 // settles: a compressor draws a tenth more and over when it starts, and within

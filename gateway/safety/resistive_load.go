@@ -8,7 +8,8 @@ import (
 
 // resistiveLoad sees a load that no battery is behind: one of brief_w and more
 // that is switched off at once after brief_min or less; or one that for flat_h
-// neither rises nor falls, small_h where it never draws small_w.
+// neither rises nor falls: three quarters of that from 300 W on, small_h where it
+// never draws small_w.
 //
 // Why: what heats draws the same from the first second to the last; a charger's
 // power rises by 8-15 % before it tapers (domain.md). The table's threshold
@@ -56,10 +57,7 @@ func (r *resistiveLoad) tell(p *port, _ level) story {
 		s.zh = fmt.Sprintf("约 %s W 的负载只用了 %d 分钟就一下子断开，像电热电器", whole(int64(f.After)), (f.Times+30)/60)
 		s.en = fmt.Sprintf("a load of about %s W ran for %d minutes only and was off at once, like a heating appliance", whole(int64(f.After)), (f.Times+30)/60)
 	} else {
-		hours := r.t["flat_h"]
-		if int64(p.Charge.Model.Most) < r.t.mW("small_w") {
-			hours = r.t["small_h"]
-		}
+		hours := float64(f.Times/6) / 10
 		s.zh = fmt.Sprintf("%s 小时以来功率一直是 %s W 左右，不升也不降，不像在给电池充电", trim(hours), whole(int64(f.After)))
 		s.en = fmt.Sprintf("for %s hours the power has been about %s W and neither rose nor fell, unlike a battery's charge", trim(hours), whole(int64(f.After)))
 	}
