@@ -85,7 +85,11 @@ func (m *model) knee(x *limits) (f finding) {
 	if m.Slow < 0 || was < m.Slow {
 		m.Slow = max(0, was)
 	}
-	if int64(top)*1000 < int64(m.Peak)*kneeLeast || now < m.Slow+kneeMore || int64(now) < x.again*int64(max(m.Slow, 30)) || m.drops(i) {
+	least, again := m.Slow+kneeMore, x.again*int64(max(m.Slow, 30))
+	if i < 6 { // of few ticks it is known less well
+		least, again = least+kneeMore/2, again*5/4
+	}
+	if int64(top)*1000 < int64(m.Peak)*kneeLeast || now < least || int64(now) < again || m.drops(i) {
 		return f
 	}
 	before := r.median(i, i+2)
@@ -99,7 +103,10 @@ func (m *model) knee(x *limits) (f finding) {
 // the lowest tick between them.
 func (m *model) slope(i, j int) (rate, low int32) {
 	r := &m.Ticks
-	a, b := int64(r.median(max(0, j-1), j+1)), int64(r.median(max(0, i-1), i+1))
+	a, b := int64(r.at(j).W), int64(r.at(i).W)
+	if j-i >= 6 { // of few ticks a median would be another one
+		a, b = int64(r.median(max(0, j-1), j+1)), int64(r.median(max(0, i-1), i+1))
+	}
 	low = r.at(i).W
 	for k := i; k <= j; k++ {
 		low = min(low, r.at(k).W)
@@ -109,12 +116,16 @@ func (m *model) slope(i, j int) (rate, low int32) {
 }
 
 // drops reports whether half of the fall since tick i was one step: a charger
-// that ends, or a load that was taken away.
+// that ends, or a load that was taken away. Of few ticks, each is a good part of it.
 func (m *model) drops(i int) bool {
 	r := &m.Ticks
-	fall := r.at(i).W - r.at(0).W
-	for k := 0; k+2 <= i; k++ {
-		if (r.at(k+2).W-r.at(k).W)*2 > fall {
+	fall, over, part := r.at(i).W-r.at(0).W, 2, int32(2)
+	if i < 6 {
+		over, part = 1, 1
+		fall = fall * 11 / 20
+	}
+	for k := 0; k+over <= i; k++ {
+		if (r.at(k+over).W-r.at(k).W)*part > fall {
 			return true
 		}
 	}

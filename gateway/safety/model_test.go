@@ -38,6 +38,35 @@ func TestTwoTapersAreSeenWhenTheFirstComesToAStand(t *testing.T) {
 	})
 }
 
+// The first bike is still falling when the second begins to.
+func TestASecondTaperIsSeen(t *testing.T) {
+	lithium := func(watts float64, bulk time.Duration) curve {
+		return func(d time.Duration) float64 {
+			w := watts * (0.94 + 0.06*min(1, d.Minutes()/bulk.Minutes())) * math.Exp(-max(0, (d-bulk).Minutes())/35)
+			if w < 6 {
+				return 2
+			}
+			return w
+		}
+	}
+	each(t, func(t *testing.T, p report) {
+		r := newRig(t)
+		r.play(p, plus(lithium(160, time.Hour), lithium(150, 86*time.Minute)), 4*time.Hour)
+		f := r.raised("two_tapers")
+		if f.RaisedAt < at("70m") || f.RaisedAt > at("2h15m") {
+			t.Errorf("raised after %v", f.RaisedAt.Sub(t0))
+		}
+		r.event(devices.EventStop, at("4h1m"), func(e *devices.Event) { e.Reason = "full" })
+		r.e.Settle(r.collect)
+		if got := r.words("two_tapers"); got != "warning cleared" {
+			t.Errorf("told %v", r.told("two_tapers"))
+		}
+		one := newRig(t)
+		one.play(p, lithium(310, time.Hour), 4*time.Hour)
+		one.quiet()
+	})
+}
+
 func TestAChargerThatDoesNotEndIsSeen(t *testing.T) {
 	stuck := func(d time.Duration) float64 { return max(charger(200, time.Hour)(d), 70) }
 	each(t, func(t *testing.T, p report) {

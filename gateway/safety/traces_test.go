@@ -67,7 +67,7 @@ func TestLabelledTraces(t *testing.T) {
 		{"30 s", "dev_30s.ndjson", same, 0.99, 0.86, 0.004, 0.003, 5.5},
 		{"60 s", "dev_60s.ndjson", same, 0.99, 0.85, 0.004, 0.003, 5.8},
 		{"30 s, 0.1 W, no register", "dev_30s.ndjson", (*Trace).blind, 0.98, 0.85, 0.004, 0.003, 5.8},
-		{"300 s", "dev_60s.ndjson", func(x *Trace) *Trace { return x.every(5) }, 0.80, 0.50, 0.01, 0.01, 20},
+		{"300 s", "dev_60s.ndjson", func(x *Trace) *Trace { return x.every(5) }, 0.83, 0.66, 0.008, 0.008, 16},
 	} {
 		traces := readTraces(t, c.file)
 		for i := range traces {
