@@ -33,7 +33,7 @@ func (a *App) webServer() (*web.Server, error) {
 		Ledger: a.ledger, Live: a.batcher, Users: users,
 		Checks:  map[string]func() error{"ledger": a.ledger.Writable, "mqtt": a.source.Connected},
 		Metrics: a.metrics.handler(), Export: http.HandlerFunc(a.export), Bills: a.book, Log: a.log,
-		Judged: func(v ledger.Verdict) { a.safety.Judged(v) },
+		Judged: func(v ledger.Verdict) { a.safety.Judged(v) }, TooCoarse: a.safety.TooCoarse,
 	}), nil
 }
 
