@@ -89,14 +89,8 @@ func TestAStepAndASecondTaperTogetherArePowerStrip(t *testing.T) {
 }
 
 func TestAFridgeBesideABikeIsAPowerStrip(t *testing.T) {
-	fridge := func(d time.Duration) float64 {
-		if d > time.Hour && int(d.Minutes())%45 < 20 {
-			return 110
-		}
-		return 0
-	}
 	r := newRig(t)
-	r.play(report{every: time.Minute, digits: 1}, plus(charger(150, 90*time.Minute), fridge), 9*time.Hour)
+	r.play(report{every: time.Minute, digits: 1}, plus(charger(150, 90*time.Minute), later("45m", fridge(110, 0))), 9*time.Hour)
 	r.raised("second_load")
 	if f := r.raised("cycling_load"); f.Suspicion != "power_strip" || !slices.Contains(withOf(t, f.Evidence), "second_load") {
 		t.Errorf("%s with %v: %s", f.Suspicion, withOf(t, f.Evidence), f.MessageEN)

@@ -120,21 +120,15 @@ func TestOneChargeHasOneTaper(t *testing.T) {
 }
 
 func TestALoadThatGoesOnAndOffIsSeen(t *testing.T) {
-	fridge := func(d time.Duration) float64 {
-		if int(d.Minutes())%45 < 18 {
-			return 110
-		}
-		return 2
-	}
 	each(t, func(t *testing.T, p report) {
 		r := newRig(t)
-		r.play(p, fridge, 4*time.Hour)
+		r.play(p, fridge(110, 2), 4*time.Hour)
 		f := r.raised("cycling_load")
 		if f.Suspicion != "appliance" || f.RaisedAt > at("2h30m") {
 			t.Errorf("%s at %v", f.Suspicion, f.RaisedAt.Sub(t0))
 		}
 	})
-	for name, f := range map[string]curve{
+	raisesNothing(t, "cycling_load", 6*time.Hour, map[string]curve{
 		"interrupted twice": func(d time.Duration) float64 {
 			if m := int(d.Minutes()); m > 20 && m < 35 || m > 70 && m < 80 {
 				return 0
@@ -154,28 +148,13 @@ func TestALoadThatGoesOnAndOffIsSeen(t *testing.T) {
 			}
 			return 200 + d.Minutes()/20
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, p report) {
-				r := newRig(t)
-				r.play(p, f, 6*time.Hour)
-				if got := r.told("cycling_load"); got != nil {
-					t.Errorf("told %v", got)
-				}
-			})
-		})
-	}
+	})
 }
 
 // A pile may make a session of each turn of a fridge: that is one flag, not ten.
 func TestAFridgeIsToldOfOnceADay(t *testing.T) {
 	r := newRig(t)
-	r.play(report{every: time.Minute, digits: 1}, func(d time.Duration) float64 {
-		if int(d.Minutes())%45 < 18 {
-			return 110
-		}
-		return 0
-	}, 26*time.Hour)
+	r.play(report{every: time.Minute, digits: 1}, fridge(110, 0), 26*time.Hour)
 	n := 0
 	for _, c := range r.log {
 		if c.Flag.Rule == "cycling_load" && !c.Cleared {
@@ -191,24 +170,19 @@ func TestAFridgeIsToldOfOnceADay(t *testing.T) {
 func TestAFridgeIsSeenOverAStandby(t *testing.T) {
 	each(t, func(t *testing.T, p report) {
 		r := newRig(t)
-		r.play(p, func(d time.Duration) float64 {
-			if int(d.Minutes())%45 < 18 {
-				return 120
-			}
-			return 12
-		}, 4*time.Hour)
+		r.play(p, fridge(120, 12), 4*time.Hour)
 		r.within("cycling_load", 100*time.Minute, 150*time.Minute)
 	})
 }
 
 func TestACompressorIsKnownByItsStart(t *testing.T) {
-	fridge := func(d time.Duration) float64 { // one run of 12 minutes
+	compressor := func(d time.Duration) float64 { // one run of 12 minutes
 		if d > 12*time.Minute {
 			return 1
 		}
 		return 120 + 40*math.Exp(-d.Minutes()/1.5)
 	}
-	for name, f := range map[string]curve{
+	raisesNothing(t, "cycling_load", 40*time.Minute, map[string]curve{
 		"a charge that begins in its taper": func(d time.Duration) float64 { return 8 + 150*math.Exp(-d.Minutes()/25) },
 		"one that falls in steps": func(d time.Duration) float64 {
 			return 200 * math.Pow(0.85, math.Floor(d.Minutes()/5))
@@ -218,20 +192,10 @@ func TestACompressorIsKnownByItsStart(t *testing.T) {
 			return map[bool]float64{true: 90, false: 180}[d > 4*time.Minute && d < 6*time.Minute]
 		},
 		"unplugged early": during("0", "12m", 160),
-	} {
-		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, p report) {
-				r := newRig(t)
-				r.play(p, f, 40*time.Minute)
-				if got := r.told("cycling_load"); got != nil {
-					t.Errorf("told %v", got)
-				}
-			})
-		})
-	}
+	})
 	each(t, func(t *testing.T, p report) {
 		r := newRig(t)
-		r.play(p, fridge, 40*time.Minute)
+		r.play(p, compressor, 40*time.Minute)
 		if coarse("cycling_load", p) {
 			r.tooCoarse("cycling_load")
 			return

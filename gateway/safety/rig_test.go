@@ -320,3 +320,29 @@ func (r *rig) tooCoarse(rule string) {
 		r.t.Errorf("%s is too coarse for %v, and that is not said", r.e.piles["P01"].Name, rule)
 	}
 }
+
+// fridge runs for 18 of 45 minutes, beside what stands by.
+func fridge(watts, standby float64) curve {
+	return func(d time.Duration) float64 {
+		if d >= 0 && int(d.Minutes())%45 < 18 {
+			return watts
+		}
+		return standby
+	}
+}
+
+// raisesNothing plays look-alikes of what a rule sees, in every way of reporting.
+func raisesNothing(t *testing.T, rule string, long time.Duration, curves map[string]curve) {
+	t.Helper()
+	for name, f := range curves {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				r := newRig(t)
+				r.play(p, f, long)
+				if got := r.told(rule); got != nil {
+					t.Errorf("told %v", got)
+				}
+			})
+		})
+	}
+}

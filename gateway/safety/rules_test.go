@@ -113,20 +113,15 @@ func TestFlagsAsTheyAreRead(t *testing.T) {
 	var first []*ledger.Flag
 	heater := newRig(t)
 	heater.play(report{every: time.Minute, digits: 1}, during("0", "9m", 760), 30*time.Minute)
-	fridge := newRig(t)
-	fridge.play(report{every: time.Minute, digits: 1}, func(d time.Duration) float64 {
-		if int(d.Minutes())%45 < 18 {
-			return 110
-		}
-		return 9
-	}, 3*time.Hour)
+	cold := newRig(t)
+	cold.play(report{every: time.Minute, digits: 1}, fridge(110, 9), 3*time.Hour)
 	slow := slowRules(t)
 	for _, id := range Built() {
 		switch {
 		case id == "resistive_load":
 			first = append(first, heater.raised(id))
 		case id == "cycling_load":
-			first = append(first, fridge.raised(id))
+			first = append(first, cold.raised(id))
 		case slow[id] != nil:
 			first = append(first, slow[id])
 		default:
@@ -172,10 +167,10 @@ func TestEvidenceHoldsTheNumbersAndTheStretch(t *testing.T) {
 			all[id] = f
 		}
 	}
-	heater, fridge := newRig(t), newRig(t)
+	heater, cold := newRig(t), newRig(t)
 	heater.play(report{every: time.Minute, digits: 1}, during("0", "9m", 760), 30*time.Minute)
-	fridge.play(report{every: time.Minute, digits: 1}, func(d time.Duration) float64 { return map[bool]float64{true: 110, false: 9}[int(d.Minutes())%45 < 18] }, 3*time.Hour)
-	all["resistive_load"], all["cycling_load"] = heater.raised("resistive_load"), fridge.raised("cycling_load")
+	cold.play(report{every: time.Minute, digits: 1}, fridge(110, 9), 3*time.Hour)
+	all["resistive_load"], all["cycling_load"] = heater.raised("resistive_load"), cold.raised("cycling_load")
 	for _, rule := range All {
 		f := all[rule.ID]
 		if f == nil {

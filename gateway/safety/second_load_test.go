@@ -91,7 +91,7 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 		}
 	}
 	bike := charger(180, 5*time.Hour)
-	for name, f := range map[string]curve{
+	raisesNothing(t, "second_load", 5*time.Hour, map[string]curve{
 		"one charger":          bike,
 		"a power cut, zeros":   cut("1h", "1h25m", bike, false),
 		"a power cut, silence": cut("1h", "1h25m", bike, true),
@@ -139,17 +139,7 @@ func TestLookAlikesOfASecondLoadRaiseNothing(t *testing.T) {
 		"a long pre-charge": func(d time.Duration) float64 { return map[bool]float64{true: 25, false: 250}[d < 14*time.Minute] },
 		"a step of 3 %":     plus(during("0", "5h", 300), during("1h", "5h", 9)),
 		"noise":             func(d time.Duration) float64 { return 300 + 6*math.Sin(d.Minutes()*1.7) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, p report) {
-				r := newRig(t)
-				r.play(p, f, 5*time.Hour)
-				if got := r.told("second_load"); got != nil {
-					t.Errorf("told %v", got)
-				}
-			})
-		})
-	}
+	})
 }
 
 func TestANewSessionBeginsAnew(t *testing.T) {
