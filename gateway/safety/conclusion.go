@@ -49,16 +49,17 @@ func (s seen) others(rule string) (out []sign) {
 // conclude gives the one suspicion that all signs of a session lead to; alone is
 // that of the newest sign by itself.
 //
-// A load that was added, or a second taper, and something that comes and goes, or
-// the two of them, are a power strip on a pile socket (domain.md, Overuse rules).
-// What bursts or comes and goes is an appliance, however much or long it draws; so
-// is what neither rises nor falls, until it draws for too many hours: then it may
-// as well be a charger that does not end, as is a fall that came to a stand. What
-// is large in power and in energy and else one charger's curve is a large charger.
+// A load that was added, and then a second taper or something that comes and goes,
+// is a power strip on a pile socket (domain.md, Overuse rules); so is what draws as
+// much as a kettle and tapers twice. What bursts or comes and goes is else an
+// appliance, however much or long it draws; so is what neither rises nor falls,
+// until it draws for too many hours: then it may as well be a charger that does not
+// end, as is a fall that came to a stand. What is large in power and in energy and
+// else one charger's curve is a large charger.
 func (s seen) conclude(alone string) string {
 	strip, long := s.among("second_load", "two_tapers"), s.of("over_time")
 	switch {
-	case s.of("second_load") && s.of("two_tapers"), strip && s.of("cycling_load"):
+	case s.of("second_load") && s.among("two_tapers", "cycling_load"), s.of("two_tapers") && s.of("hot_burst"):
 		return "power_strip"
 	case s.among("cycling_load", "hot_burst"), s.of("resistive_load") && !long:
 		return "appliance"

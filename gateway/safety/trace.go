@@ -41,8 +41,8 @@ type Outcome struct {
 	Flagged    bool     `json:"flagged"` // a flag of warning or critical was raised
 	Rules      []string `json:"rules"`   // those that raised one, in order
 	FirstFlagS *float64 `json:"first_flag_s,omitempty"`
-	Severity   string   `json:"severity,omitempty"` // the gravest
-	Suspicion  string   `json:"suspicion,omitempty"`
+	Severity   string   `json:"severity,omitempty"`   // the gravest
+	Suspicion  string   `json:"suspicion,omitempty"`  // what all of them lead to
 	Info       []string `json:"info,omitempty"`       // rules that told of something for information
 	TooCoarse  []string `json:"too_coarse,omitempty"` // rules that see less than they promise at this interval
 	MessageZH  string   `json:"-"`
@@ -174,9 +174,9 @@ func (o *Outcome) note(c FlagChange, zero devices.Millis) {
 	}
 	if !o.Flagged {
 		at := max(f.RaisedAt, f.SeverityAt).Sub(zero).Seconds()
-		o.Flagged, o.FirstFlagS, o.Suspicion = true, &at, f.Suspicion
-		o.MessageZH, o.MessageEN = f.Message, f.MessageEN
+		o.Flagged, o.FirstFlagS = true, &at
 	}
+	o.Suspicion, o.MessageZH, o.MessageEN = f.Suspicion, f.Message, f.MessageEN // the newest knows most
 	if o.Severity == "" || l > levelOf(o.Severity) {
 		o.Severity = f.Severity
 	}
