@@ -54,13 +54,16 @@ func (s seen) others(rule string) (out []sign) {
 // much as a kettle and tapers twice. What bursts or comes and goes is else an
 // appliance, however much or long it draws; so is what neither rises nor falls,
 // until it draws for too many hours: then it may as well be a charger that does not
-// end, as is a fall that came to a stand. What is large in power and in energy and
-// else one charger's curve is a large charger.
-func (s seen) conclude(alone string) string {
+// end, as is a fall that came to a stand. What is large in power and in energy is a
+// large charger where it is one charger's curve: also where it draws as much as a
+// kettle, when the power moves as a battery's does, and no heater's.
+func (s seen) conclude(alone string, moves bool) string {
 	strip, long := s.among("second_load", "two_tapers"), s.of("over_time")
 	switch {
 	case s.of("second_load") && s.among("two_tapers", "cycling_load"), s.of("two_tapers") && s.of("hot_burst"):
 		return "power_strip"
+	case moves && !strip && s.of("hot_burst") && s.of("excess_energy") && !s.among("cycling_load", "resistive_load"):
+		return "oversize_charger"
 	case s.among("cycling_load", "hot_burst"), s.of("resistive_load") && !long:
 		return "appliance"
 	case long && !s.of("second_load"):
@@ -82,7 +85,7 @@ func (c *charge) join(rule string, s *story) {
 	if rule == "profile_mismatch" { // of the card's habit: it adds weight, and concludes nothing
 		return
 	}
-	if joint := c.Seen.conclude(s.suspicion); joint != s.suspicion {
+	if joint := c.Seen.conclude(s.suspicion, c.Model != nil && c.Model.moves()); joint != s.suspicion {
 		s.suspicion = joint
 		s.adviceZH, s.adviceEN = adviceFor(joint)
 	}

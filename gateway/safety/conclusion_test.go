@@ -33,9 +33,30 @@ func TestSignsOfASessionLeadToOneSuspicion(t *testing.T) {
 		for _, rule := range strings.Fields(c.signs) {
 			s |= signOf(rule)
 		}
-		if got := s.conclude(c.alone); got != c.want {
+		if got := s.conclude(c.alone, false); got != c.want {
 			t.Errorf("%s, the last one by itself %s: %s, want %s", c.signs, c.alone, got, c.want)
 		}
+	}
+}
+
+// Over 1,200 W for hours: what moves as a battery does is a charger, a heater does not.
+func TestALargeChargerIsNoHeater(t *testing.T) {
+	for name, c := range map[string]struct {
+		f    curve
+		want string
+	}{
+		"a charger": {func(d time.Duration) float64 { return 1300 * (1 + 0.04*d.Hours()) }, "oversize_charger"},
+		"a heater":  {during("0", "4h", 1300), "appliance"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				r := newRig(t)
+				r.play(p, c.f, 3*time.Hour)
+				if f := r.raised("excess_energy"); f.Suspicion != c.want {
+					t.Errorf("%s: %s", f.Suspicion, f.MessageEN)
+				}
+			})
+		})
 	}
 }
 

@@ -74,6 +74,13 @@ func (m *model) same(level int32, but int64) bool {
 	return int64(max(level-m.Early, m.Early-level))*1000 <= int64(m.Early)*but
 }
 
+// moves reports whether the power rose since its start, or falls, as that of a
+// battery does within hours, and no heater's.
+func (m *model) moves() bool {
+	now := int64(m.Ticks.middle(0, m.Ticks.until(0, 10*minute)))
+	return m.Early > 0 && max(now-int64(m.Early), int64(m.Early)-now)*1000 > int64(m.Early)*levelSame
+}
+
 // settles: a compressor draws a tenth more and over when it starts, and within
 // minutes comes down to a level on which it stands until it is off. A charger
 // starts on its level or under it, and one that starts near the end of its taper
