@@ -6,7 +6,8 @@ import "fmt"
 // charger:
 //   - three times on for about as long, off for about as long, at about the same
 //     power; off is under a quarter of it, so that what stands by does not hide it;
-//   - peaks in half an hour of a level that is else steady;
+//   - peaks in half an hour of a level that is else steady, over peak_percent and
+//     over its noise;
 //   - a compressor's start: start_percent over the level to which it comes down
 //     within 4 minutes, and on which it then stands, or until it is off.
 //

@@ -20,10 +20,11 @@ func (m *model) uneven(x *limits) (f finding) {
 	if mid < 25_000 || int64(mid)*1000 < int64(m.Most)*standLeast {
 		return f
 	}
-	if int64(s[n*3/4]-s[n/4])*1000 > int64(mid)*steadyMost {
+	noise := int64(s[n*3/4] - s[n/4]) // of its middle half: 1.3 sigma
+	if noise*1000 > int64(mid)*steadyMost {
 		return f
 	}
-	limit := int64(mid) + max(5_000, int64(mid)*x.peak/1000)
+	limit := int64(mid) + max(5_000, int64(mid)*x.peak/1000, 3*noise)
 	for int64(r.at(j).W) > limit {
 		j-- // what it began with is no peak: a step down
 	}

@@ -62,13 +62,19 @@ func (m *model) rise(x *limits) (f finding) {
 	if int64(jump)*2 < x.step {
 		return f
 	}
-	before, drift := max(r.median(c+1, c+5), r.median(c+1, c+3)), m.drift(c+1)
+	before := max(r.median(c+1, c+5), r.median(c+1, c+3))
 	share, steep := x.stepShare, int32(3)
-	if drift > 0 { // it is known less well
+	drift, noise := m.drift(c + 1)
+	if noise *= 7; drift == 0 {
+		noise = m.noise(c+1) * 4
+	} else { // it is known less well
 		before -= int32(drift * int64(r.age(c+2)-r.age(c+1)) / minute)
 		share, steep = share*3/2, 2
 	}
 	up := m.above(c, before, drift)
+	if up*2 < noise {
+		return f
+	}
 	if int64(up) < max(x.step, int64(before)*share/1000) || int64(before) < x.least || int64(before)*1000 < int64(m.Peak)*150 {
 		return f
 	}
@@ -83,28 +89,42 @@ func (m *model) rise(x *limits) (f finding) {
 }
 
 // drift is how fast the power fell in the 8 minutes before a tick, in mW a
-// minute; 0 where it did not fall along a line, or reports are too seldom to tell.
-func (m *model) drift(i int) int64 {
+// minute, and how far its ticks were off that line in the mean; 0 where it did not
+// fall along a line, or reports are too seldom to tell.
+func (m *model) drift(i int) (rate int64, noise int32) {
 	r := &m.Ticks
 	j := r.until(i, r.age(i)+8*minute)
 	if j-i < 6 {
-		return 0
+		return 0, 0
 	}
 	low, high := int64(r.median(i, i+2)), int64(r.median(j-2, j))
 	if (high-low)*1000 < low*driftLeast {
-		return 0
+		return 0, 0
 	}
-	span, off := int64(r.age(j-1)-r.age(i+1)), 0
+	span, sum, off := int64(r.age(j-1)-r.age(i+1)), int64(0), 0
 	for k := i; k <= j; k++ {
 		line := low + (high-low)*int64(r.age(k)-r.age(i+1))/span
-		if d := int64(r.at(k).W) - line; max(d, -d)*1000 > line*driftOff {
+		d := int64(r.at(k).W) - line
+		if d = max(d, -d); d*1000 > line*driftOff {
 			off++
 		}
+		sum += d
 	}
 	if off > 1 {
-		return 0
+		return 0, 0
 	}
-	return (high - low) * minute / span
+	return (high - low) * minute / span, int32(sum / int64(j-i+1))
+}
+
+// noise is how far apart the middle half of the ticks of a quarter of an hour
+// before tick i is: 1.3 sigma.
+func (m *model) noise(i int) int32 {
+	var b [tickCount]int32
+	s := m.Ticks.sorted(&b, i, m.Ticks.until(i, m.Ticks.age(i)+15*minute))
+	if len(s) < 8 {
+		return 0 // too few to tell
+	}
+	return s[len(s)*3/4] - s[len(s)/4]
 }
 
 // above is by how much the ticks since tick c lie over a level that goes on

@@ -8,6 +8,7 @@ import (
 // secondLoad sees that more than one thing draws from a port, by how it comes:
 //   - a sudden rise of a running load by step_w and step_percent, held for
 //     hold_min; in a taper, half as much again over where it would have fallen to;
+//     always by more than the noise before it;
 //   - two reports in a row surge_w and surge_percent over all that the session
 //     drew before (one, where the energy register confirms it), or the third that
 //     stands alone within two hours;
