@@ -95,6 +95,6 @@ func (r *overTime) tell(p *port, l level) story {
 	s.en = fmt.Sprintf("it has drawn power for more than %s hours, now %s W", trim(limit), whole(int64(p.W)))
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"drawn_s": int64(c.Time.Drawn / 1000), "power_w": watts(int64(p.W)), "thresholds": r.t}
-	s.curve = c.Curve.curve()
+	s.curve = c.Model.Curve.curve()
 	return s
 }
