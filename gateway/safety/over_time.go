@@ -73,7 +73,7 @@ func (r *overTime) count(p *port, m *timeMemory) {
 	by := &p.Step
 	draw := r.limit(p)
 	if int64(p.W) > draw && (int64(by.Before) > draw && by.For <= maxGap || int64(by.Reg)*mwhDivisor > draw*int64(by.For)) {
-		m.Drawn += by.For
+		m.Drawn += min(by.For, p.Now-p.Charge.Start) // what was before it was no part of it
 	}
 	l := &p.Load
 	if l.Running && l.Since != m.Stretch && p.Now-l.Since >= 3*60_000 {
