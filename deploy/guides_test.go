@@ -1,0 +1,382 @@
+package deploy_test
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+
+	"pilewatch/devices/catalog"
+	"pilewatch/gateway/config"
+	"pilewatch/gateway/realserver"
+)
+
+// fence is a fenced block of a guide. What stands in the guides is carried out, in
+// order, in a copy of this machine, but for blocks with a second word behind their
+// language: `sh elsewhere` needs what a copy has not (containers, systemd's own
+// commands, the Internet), `yaml alternative` is another way than the one followed.
+type fence struct {
+	file     string
+	line     int
+	language string
+	aside    bool
+	text     string
+}
+
+func (f *fence) at() string { return f.file + ":" + strconv.Itoa(f.line) }
+
+// guides gives the guides in their order; the index is the last.
+func guides(t *testing.T) []string {
+	t.Helper()
+	return files(t, "guides/*.md")
+}
+
+// fences gives the fenced blocks of a file, without the indentation of a list.
+func fences(t *testing.T, file string) (fs []fence) {
+	t.Helper()
+	var open *fence
+	var indent string
+	for i, line := range strings.Split(read(t, file), "\n") {
+		text := strings.TrimLeft(line, " ")
+		switch {
+		case open == nil && strings.HasPrefix(text, "```"):
+			language, word, _ := strings.Cut(strings.TrimPrefix(text, "```"), " ")
+			if !slices.Contains([]string{"", "elsewhere", "alternative"}, word) {
+				t.Errorf("%s:%d: a block that is %q: expected elsewhere or alternative", file, i+1, word)
+			}
+			open = &fence{file: file, line: i + 1, language: language, aside: word != ""}
+			indent = line[:len(line)-len(text)]
+		case open != nil && text == "```":
+			fs = append(fs, *open)
+			open = nil
+		case open != nil:
+			open.text += strings.TrimPrefix(line, indent) + "\n"
+		}
+	}
+	if open != nil {
+		t.Errorf("%s: the block does not end", open.at())
+	}
+	return fs
+}
+
+func TestConfigurationsInGuidesAreTaken(t *testing.T) {
+	n := 0
+	for _, file := range append(guides(t), "README.md", "billing.md") {
+		for _, f := range fences(t, file) {
+			if f.language != "yaml" || strings.Contains(f.text, "[...]") {
+				continue
+			}
+			n++
+			name := filepath.Join(t.TempDir(), "pilewatch.yaml")
+			if err := os.WriteFile(name, []byte(f.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Load(name); err != nil {
+				t.Errorf("%s: %v", f.at(), err)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d configurations found", n)
+	}
+}
+
+var (
+	ofPilewatch = regexp.MustCompile(`^(?:sudo -u pilewatch |docker compose exec gateway /)?pilewatch (.*)$`)
+	substituted = regexp.MustCompile(`\$\([^)]*\)`)
+)
+
+// arguments gives what a line of shell asks of pilewatch; none where it asks nothing.
+func arguments(line string) []string {
+	line, _, _ = strings.Cut(line, " #")
+	line, _, _ = strings.Cut(line, " > ")
+	m := ofPilewatch.FindStringSubmatch(substituted.ReplaceAllString(line, "X"))
+	if m == nil {
+		return nil
+	}
+	return strings.Fields(m[1])
+}
+
+func TestCommandsInGuidesAreThoseOfTheProgram(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, file := range append(guides(t), "README.md", "billing.md") {
+		for _, f := range fences(t, file) {
+			if f.language != "sh" && f.language != "" {
+				continue
+			}
+			for i, line := range strings.Split(f.text, "\n") {
+				args := arguments(line)
+				if len(args) == 0 || seen[strings.Join(args, " ")] {
+					continue
+				}
+				seen[strings.Join(args, " ")] = true
+				// With --help a command says what is unknown of its words, and does nothing else.
+				if out, err := exec.CommandContext(t.Context(), program(t), append(args, "--help")...).CombinedOutput(); err != nil {
+					t.Errorf("%s:%d: %s: %v\n%s", file, f.line+1+i, line, err, out)
+				}
+			}
+		}
+	}
+	if len(seen) < 20 {
+		t.Errorf("%d commands found", len(seen))
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+func TestLinksInGuidesLeadSomewhere(t *testing.T) {
+	for _, file := range append(guides(t), "README.md", "billing.md", "grafana/README.md") {
+		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
+			target, err := url.PathUnescape(m[1])
+			if err != nil || strings.Contains(target, "://") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(target, "#")
+			to := file
+			if path != "" {
+				to = filepath.Join(filepath.Dir(file), path)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: a link to %s: %v", file, m[1], err)
+			} else if anchor != "" && !slices.Contains(anchors(t, to), anchor) {
+				t.Errorf("%s: a link to %s: no such heading among %q", file, m[1], anchors(t, to))
+			}
+		}
+	}
+}
+
+// headings gives the headings of a file, without marks.
+func headings(t *testing.T, file string) (hs []string) {
+	t.Helper()
+	for line := range strings.SplitSeq(read(t, file), "\n") {
+		if marks, text, ok := strings.Cut(line, " "); ok && marks != "" && strings.Trim(marks, "#") == "" {
+			hs = append(hs, strings.ReplaceAll(text, "`", ""))
+		}
+	}
+	return hs
+}
+
+// anchors gives what leads to the headings of a file, as GitHub and Gitea make it.
+func anchors(t *testing.T, file string) (as []string) {
+	t.Helper()
+	for _, h := range headings(t, file) {
+		as = append(as, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_':
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, h))
+	}
+	return as
+}
+
+func TestEveryRuleHasASectionUnderTheNameThatAlertsGive(t *testing.T) {
+	hs := headings(t, "guides/5-alerts.md")
+	for _, r := range rules(t) {
+		if id := r.Labels["rule"]; r.Record == "pilewatch:rule_name" && !slices.Contains(hs, id+" "+r.Labels["name"]) {
+			t.Errorf("no section %q", "### `"+id+"` "+r.Labels["name"])
+		}
+	}
+	for _, id := range config.RuleIDs {
+		if !slices.ContainsFunc(hs, func(h string) bool { return strings.HasPrefix(h, id+" ") }) {
+			t.Errorf("no section for %s", id)
+		}
+	}
+}
+
+func TestEveryDecoderHasASection(t *testing.T) {
+	for _, name := range catalog.Names() {
+		if !slices.Contains(headings(t, "guides/2-connect.md"), name) {
+			t.Errorf("no section %q", "## `"+name+"`")
+		}
+	}
+}
+
+func TestPicturesAreShownAndSmall(t *testing.T) {
+	shown, total := "", int64(0)
+	for _, file := range guides(t) {
+		shown += read(t, file)
+	}
+	for _, png := range files(t, "guides/pictures.d/*") {
+		info, err := os.Stat(png)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total += info.Size(); info.Size() > 200_000 || info.Size() < 2_000 {
+			t.Errorf("%s has %d bytes: take it anew with deploy/guides/pictures", png, info.Size())
+		}
+		if !strings.Contains(shown, "(pictures.d/"+filepath.Base(png)+")") {
+			t.Errorf("%s: no guide shows it", png)
+		}
+	}
+	if total > 1_500_000 {
+		t.Errorf("the pictures have %d bytes", total)
+	}
+}
+
+// walk makes one script of the guides: their configurations, registries and commands
+// in order, as they stand.
+func walk(t *testing.T) string {
+	t.Helper()
+	var script strings.Builder
+	sections := map[string]yaml.Node{}
+	for _, file := range guides(t) {
+		if name := filepath.Base(file); name == "4-first-bill.md" {
+			script.WriteString("between_registry_and_bill\n")
+		}
+		for _, f := range fences(t, file) {
+			switch {
+			case f.aside:
+			case f.language == "yaml":
+				if err := yaml.Unmarshal([]byte(f.text), &sections); err != nil {
+					t.Fatalf("%s: %v", f.at(), err)
+				}
+				whole, err := yaml.Marshal(sections)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&script, "cat >/etc/pilewatch/pilewatch.yaml <<'END-OF-FILE'\n%sEND-OF-FILE\n", whole)
+			case f.language == "csv":
+				name := "cards.csv"
+				if strings.HasPrefix(f.text, "桩号") {
+					name = "piles.csv"
+				}
+				fmt.Fprintf(&script, "cat >%s <<'END-OF-FILE'\n%sEND-OF-FILE\n", name, f.text)
+			case f.language == "sh":
+				for line := range strings.SplitSeq(strings.TrimSpace(f.text), "\n") {
+					fmt.Fprintf(&script, "says '%s: %s'\n%s </root/answers || die 'it failed'\n", f.at(), strings.ReplaceAll(line, "'", ""), line)
+				}
+			}
+		}
+		fmt.Fprintf(&script, "after_%s\n", strings.TrimSuffix(filepath.Base(file), ".md")[:1])
+	}
+	return script.String()
+}
+
+// newcomer is what the walk stands on, and what there must be after each guide.
+const newcomer = `
+set -u
+says() { echo "== $*"; }
+die() { echo "BROKEN: $*"; exit 1; }
+cd /root
+mkdir -p /root/bin /etc/pilewatch
+PATH=/root/bin:$PATH
+echo 'a long password' >/root/answers
+
+# There is no init here, and root needs no sudo.
+cat >/root/bin/sudo <<'END'
+#!/bin/bash
+[ "$1" != -u ] || exec runuser -u "$2" -- "${@:3}"
+exec "$@"
+END
+cat >/root/bin/systemctl <<'END'
+#!/bin/bash
+stop() {
+  [ -e /root/pid ] || return 0
+  kill "$(cat /root/pid)"
+  while kill -0 "$(cat /root/pid)" 2>/dev/null; do sleep 0.1; done
+  rm /root/pid
+}
+start() {
+  setsid setpriv --reuid pilewatch --regid pilewatch --clear-groups /usr/bin/pilewatch run --config /etc/pilewatch/pilewatch.yaml </dev/null >>/root/log 2>&1 &
+  echo $! >/root/pid
+  for _ in $(seq 300); do
+    curl -fs -o /dev/null http://127.0.0.1:8080/readyz && return 0
+    kill -0 "$(cat /root/pid)" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail /root/log
+  return 1
+}
+case $1 in
+  start | stop) $1 ;;
+  restart) stop; start ;;
+  status) kill -0 "$(cat /root/pid)" ;;
+  *) exit 1 ;;
+esac
+END
+chmod +x /root/bin/*
+trap '/root/bin/systemctl stop' EXIT
+
+page() { curl -fsS -u 'office:a long password' "http://127.0.0.1:8080$1" || die "the page: $1"; }
+has() { case $1 in *"$2"*) ;; *) die "no $2 in $1" ;; esac; }
+
+between_registry_and_bill() {
+  systemctl stop
+  runuser -u pilewatch -- pilewatch replay --config /etc/pilewatch/pilewatch.yaml - </root/month.ndjson || die replay
+  systemctl start || die start
+}
+after_1() { page / | grep -q '复兴小区' || die 'the page does not name the estate'; }
+after_2() {
+  local seen pile
+  for _ in $(seq 100); do
+    seen=$(page /api/v1/piles)
+    case $seen in *P12*) break ;; esac
+    sleep 0.1
+  done
+  for pile in P01 P07 P03 P04 P09 P11 P12; do has "$seen" "\"$pile\""; done
+  [ "$(page /api/v1/rejects)" = '{"items":[]}' ] || die "rejects: $(page /api/v1/rejects)"
+}
+after_3() { has "$(page /)" '1号楼东侧车棚'; }
+after_4() {
+  local f
+  has "$(cat statements.html)" '1号楼 603室'
+  has "$(cat statements.html)" '0.94 元'
+  has "$(cat statements.html)" '021-5555 0000'
+  grep -q '尚未关账' statements.html && die 'the month is not closed'
+  has "$(cat notice.html)" '1号楼'
+  for f in sessions.xlsx reconciliation.xlsx; do [ "$(head -c 2 $f)" = PK ] || die "$f is no workbook"; done
+  for f in statements.html notice.html sessions.xlsx reconciliation.xlsx; do
+    page "/export/$f?month=2026-10" | cmp - $f || die "the page and the command give another $f"
+  done
+}
+after_5() { has "$(page /readyz)" committee; }
+after_6() { [ -s /var/lib/pilewatch/before-restore/ledger.db ] || die 'the former ledger is gone'; has "$(page '/export/statements.html?month=2026-10')" '0.94 元'; }
+after_7() { case $(cat /var/lib/pilewatch/users.yaml) in *wang*) die 'wang is still there' ;; esac; }
+after_R() { says 'all guides followed'; }
+`
+
+// TestTheGuidesLeadFromAnEmptyBoxToABillAndBack follows the guides as they stand.
+// What the office would type by hand beside commands, the robots' secrets, is given.
+func TestTheGuidesLeadFromAnEmptyBoxToABillAndBack(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("only root on Linux can make the copy of the machine to install into")
+	}
+	for _, tool := range []string{"mosquitto_pub", "curl", "ss"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s: apt-get install -y --no-install-recommends mosquitto-clients curl iproute2", tool)
+		}
+	}
+	ended := time.Now().AddDate(0, 0, -time.Now().Day()).Format("2006-01")
+	month := filepath.Join(t.TempDir(), "month.ndjson")
+	var lines strings.Builder
+	for m := range 60 { // 18:00 to 18:59 in Shanghai, 1 kWh
+		fmt.Fprintf(&lines, `{"topic":"pilewatch/v1/fuxing/P01/telemetry","received":"2026-10-10T10:%02d:01Z","payload":"{\"ts\":\"2026-10-10T10:%02d:00Z\",\"ports\":[{\"port\":3,\"state\":\"%s\",\"w\":%d,\"wh\":%d,\"card\":\"04A1B2C3\"}]}"}`+"\n",
+			m, m, []string{"charging", "idle"}[m/59], 1000-1000*(m/59), 1000*m/59)
+	}
+	broker := strconv.Itoa(realserver.Port(t))
+	adapt := strings.NewReplacer("2026-10", ended, "20261010", strings.ReplaceAll(ended, "-", "")+"10", "_amd64.deb", "_"+runtime.GOARCH+".deb",
+		// Several may follow the guides on one machine.
+		"127.0.0.1:1883", "127.0.0.1:"+broker, "mosquitto_pub -h 127.0.0.1", "mosquitto_pub -p "+broker, "8080", strconv.Itoa(realserver.Port(t)))
+	if err := os.WriteFile(month, []byte(adapt.Replace(lines.String())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deb := released(t, "pilewatch_*_"+runtime.GOARCH+".deb")
+	realserver.InACopyOfThisMachine(t, adapt.Replace(newcomer+walk(t)), map[string]string{filepath.Base(deb): deb, "month.ndjson": month})
+}
