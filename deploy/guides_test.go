@@ -2,6 +2,9 @@ package deploy_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode"
@@ -229,6 +233,9 @@ func TestPicturesAreShownAndSmall(t *testing.T) {
 	}
 }
 
+// emptySecret makes a file into which a person then writes a secret.
+var emptySecret = regexp.MustCompile(`install .* /dev/null (/etc/pilewatch/secrets/\S+)$`)
+
 // walk makes one script of the guides: their configurations, registries and commands
 // in order, as they stand.
 func walk(t *testing.T) string {
@@ -236,9 +243,6 @@ func walk(t *testing.T) string {
 	var script strings.Builder
 	sections := map[string]yaml.Node{}
 	for _, file := range guides(t) {
-		if name := filepath.Base(file); name == "4-first-bill.md" {
-			script.WriteString("between_registry_and_bill\n")
-		}
 		for _, f := range fences(t, file) {
 			switch {
 			case f.aside:
@@ -259,7 +263,13 @@ func walk(t *testing.T) string {
 				fmt.Fprintf(&script, "cat >%s <<'END-OF-FILE'\n%sEND-OF-FILE\n", name, f.text)
 			case f.language == "sh":
 				for line := range strings.SplitSeq(strings.TrimSpace(f.text), "\n") {
+					if strings.Contains(line, " explain ") { // the first that asks for a session
+						script.WriteString("a_month_passes\n")
+					}
 					fmt.Fprintf(&script, "says '%s: %s'\n%s </root/answers || die 'it failed'\n", f.at(), strings.ReplaceAll(line, "'", ""), line)
+					if m := emptySecret.FindStringSubmatch(line); m != nil {
+						fmt.Fprintf(&script, "cat /root/%s >%s\n", filepath.Base(m[1]), m[1])
+					}
 				}
 			}
 		}
@@ -316,7 +326,7 @@ trap '/root/bin/systemctl stop' EXIT
 page() { curl -fsS -u 'office:a long password' "http://127.0.0.1:8080$1" || die "the page: $1"; }
 has() { case $1 in *"$2"*) ;; *) die "no $2 in $1" ;; esac; }
 
-between_registry_and_bill() {
+a_month_passes() {
   systemctl stop
   runuser -u pilewatch -- pilewatch replay --config /etc/pilewatch/pilewatch.yaml - </root/month.ndjson || die replay
   systemctl start || die start
@@ -351,6 +361,41 @@ after_7() { case $(cat /var/lib/pilewatch/users.yaml) in *wang*) die 'wang is st
 after_R() { says 'all guides followed'; }
 `
 
+// robots stands for the robots of WeCom and DingTalk, and gives their addresses'
+// secrets as files, and what they were told.
+func robots(t *testing.T) (secrets map[string]string, told func() string) {
+	t.Helper()
+	var mu sync.Mutex
+	var all strings.Builder
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(&all, "%s %s\n", r.URL.Path, body)
+		fmt.Fprint(w, `{"errcode":0,"errmsg":"ok"}`)
+	}))
+	t.Cleanup(server.Close)
+	secrets = map[string]string{}
+	dir := t.TempDir()
+	for name, secret := range map[string]string{
+		"wecom": server.URL + "/wecom?key=k", "ding": server.URL + "/ding?access_token=k", "ding_sign": "SECk",
+		"mqtt": "k", "smtp": "smtp://user:k@127.0.0.1:9",
+	} {
+		secrets[name] = filepath.Join(dir, name)
+		if err := os.WriteFile(secrets[name], []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return secrets, func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return all.String()
+	}
+}
+
 // TestTheGuidesLeadFromAnEmptyBoxToABillAndBack follows the guides as they stand.
 // What the office would type by hand beside commands, the robots' secrets, is given.
 func TestTheGuidesLeadFromAnEmptyBoxToABillAndBack(t *testing.T) {
@@ -378,5 +423,12 @@ func TestTheGuidesLeadFromAnEmptyBoxToABillAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	deb := released(t, "pilewatch_*_"+runtime.GOARCH+".deb")
-	realserver.InACopyOfThisMachine(t, adapt.Replace(newcomer+walk(t)), map[string]string{filepath.Base(deb): deb, "month.ndjson": month})
+	give, told := robots(t)
+	give[filepath.Base(deb)], give["month.ndjson"] = deb, month
+	realserver.InACopyOfThisMachine(t, adapt.Replace(newcomer+walk(t)), give)
+	for _, want := range []string{"/wecom ", "/ding "} {
+		if !strings.Contains(told(), want) || !strings.Contains(told(), "【测试】") {
+			t.Errorf("no test message to %s among %q", want, told())
+		}
+	}
 }
