@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"pilewatch/devices/catalog"
 	"pilewatch/gateway/config"
@@ -94,6 +95,46 @@ func TestConfigurationsInGuidesAreTaken(t *testing.T) {
 	if n < 10 {
 		t.Errorf("%d configurations found", n)
 	}
+}
+
+// A registry is taken as Excel and WPS save it.
+func TestRegistriesInGuidesAreTakenInUTF8AndGBK(t *testing.T) {
+	t.Parallel()
+	for _, f := range fences(t, "guides/3-registry.md") {
+		if f.language != "csv" {
+			continue
+		}
+		gbk, err := simplifiedchinese.GBK.NewEncoder().String(f.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, ids := registryOf(f.text), map[string]bool{}
+		for _, row := range strings.Split(strings.TrimSpace(f.text), "\n")[1:] {
+			id, _, _ := strings.Cut(row, ",")
+			ids[id] = true // a card that changed hands has two rows
+		}
+		for _, text := range []string{f.text, "\ufeff" + f.text, gbk} {
+			dir := t.TempDir()
+			for name, text := range map[string]string{"table.csv": text, "pilewatch.yaml": "registry: {" + key + ": table.csv}"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// Its status says too whether the usual ports are free here.
+			out, _ := exec.CommandContext(t.Context(), program(t), "check", "--config", filepath.Join(dir, "pilewatch.yaml")).CombinedOutput()
+			if want := fmt.Sprintf("%d %s", len(ids), key); !regexp.MustCompile(`(?m)^ok +registry .*\b` + want).Match(out) {
+				t.Errorf("%s: %q expected of\n%s", f.at(), want, out)
+			}
+		}
+	}
+}
+
+// registryOf says which table it is, by its first heading.
+func registryOf(text string) string {
+	if strings.HasPrefix(text, "桩号") {
+		return "piles"
+	}
+	return "cards"
 }
 
 var (
@@ -256,11 +297,7 @@ func walk(t *testing.T) string {
 				}
 				fmt.Fprintf(&script, "cat >/etc/pilewatch/pilewatch.yaml <<'END-OF-FILE'\n%sEND-OF-FILE\n", whole)
 			case f.language == "csv":
-				name := "cards.csv"
-				if strings.HasPrefix(f.text, "桩号") {
-					name = "piles.csv"
-				}
-				fmt.Fprintf(&script, "cat >%s <<'END-OF-FILE'\n%sEND-OF-FILE\n", name, f.text)
+				fmt.Fprintf(&script, "cat >%s.csv <<'END-OF-FILE'\n%sEND-OF-FILE\n", registryOf(f.text), f.text)
 			case f.language == "sh":
 				for line := range strings.SplitSeq(strings.TrimSpace(f.text), "\n") {
 					if strings.Contains(line, " explain ") { // the first that asks for a session
