@@ -47,6 +47,7 @@ type project struct {
 // folder for which setup has been run.
 func stack(t *testing.T) project {
 	t.Helper()
+	loader := realserver.Tool(t, "compose", "github.com/compose-spec/compose-go/v2/cmd")
 	dir := t.TempDir()
 	for _, name := range []string{"setup", "compose.yaml", "pilewatch.yaml", "mosquitto", "prometheus", "alertmanager", "influxdb", "grafana", "Dockerfile"} {
 		copyTo(t, name, filepath.Join(dir, "deploy", name))
@@ -56,7 +57,7 @@ func stack(t *testing.T) project {
 	if out, err := setup.CombinedOutput(); err != nil {
 		t.Fatalf("setup: %v\n%s", err, out)
 	}
-	load := exec.CommandContext(t.Context(), realserver.Tool(t, "compose", "github.com/compose-spec/compose-go/v2/cmd"), "compose.yaml")
+	load := exec.CommandContext(t.Context(), loader, "compose.yaml")
 	load.Dir = filepath.Join(dir, "deploy")
 	var stderr strings.Builder
 	load.Stderr = &stderr
@@ -118,8 +119,10 @@ func hardened(t *testing.T, p project) {
 		for _, v := range s.Volumes {
 			if _, named := p.Volumes[v.Source]; v.Type == "volume" && named {
 				kept++
-			} else if _, err := os.Stat(v.Source); err != nil {
+			} else if info, err := os.Stat(v.Source); err != nil {
 				t.Errorf("%s mounts what is not there: %v", name, err)
+			} else if strings.HasSuffix(v.Source, ".sh") && info.Mode()&0o111 == 0 {
+				t.Errorf("%s would pass over %s, which is not executable", name, v.Source)
 			}
 		}
 		if kept == 0 {

@@ -17,34 +17,35 @@ import (
 	"pilewatch/gateway/realserver"
 )
 
-// release is what deploy/package builds, once for all tests.
-var release = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "pilewatch-release-")
-	if err != nil {
-		return "", err
-	}
-	if out, err := exec.Command("./package", dir).CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("deploy/package: %w\n%s", err, out)
-	}
-	return dir, nil
-})
+// release is where deploy/package builds to, by build, once for all tests.
+var (
+	release string
+	build   = sync.OnceValue(func() error {
+		if out, err := exec.Command("./package", release).CombinedOutput(); err != nil {
+			return fmt.Errorf("deploy/package: %w\n%s", err, out)
+		}
+		return nil
+	})
+)
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if dir, _ := release(); dir != "" {
-		os.RemoveAll(dir)
+	var err error
+	if release, err = os.MkdirTemp("", "pilewatch-release-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	status := m.Run()
+	os.RemoveAll(release)
 	os.Exit(status)
 }
 
 // released gives a file of the release.
 func released(t *testing.T, pattern string) string {
 	t.Helper()
-	dir, err := release()
-	if err != nil {
+	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	return files(t, filepath.Join(dir, pattern))[0]
+	return files(t, filepath.Join(release, pattern))[0]
 }
 
 // program is the released binary for this machine.

@@ -22,8 +22,6 @@ type rule struct {
 	Labels, Annotations map[string]string
 }
 
-func (r rule) name() string { return r.Record + r.Alert }
-
 func rules(t *testing.T) (all []rule) {
 	t.Helper()
 	for _, file := range files(t, "prometheus/rules/*.yml") {

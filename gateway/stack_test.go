@@ -130,10 +130,11 @@ func TestTheFilesOfComposeCarryTelemetry(t *testing.T) {
 
 	// The rights: a pile speaks for itself alone, the health check hears the broker's uptime.
 	before := metric(t, s.gateway, "pilewatch_messages_received_total", "")
-	publishAll(t, "tcp://P01:"+s.site.Read("secrets/pile_P01")+"@"+s.plain, []portReport{
-		{topic: "pilewatch/v1/fuxing/P02/telemetry", payload: `{"ts":"2026-11-23T00:00:00Z","ports":[{"port":1,"w":99}]}`},
-		{topic: "pilewatch/v1/fuxing/P01/telemetry", payload: `{"ts":"2026-11-23T00:00:00Z","ports":[{"port":1,"w":0,"state":"idle"}]}`},
-	})
+	const idle = `{"ts":"2026-11-23T00:00:00Z","ports":[{"port":1,"w":0,"state":"idle"}]}`
+	pile := s.as("P01", "secrets/pile_P01") // mosquitto may close its connection
+	pile.Publish("pilewatch/v1/fuxing/P02/telemetry", 0, false, idle).Wait()
+	pile.Disconnect(250)
+	publishAll(t, "tcp://P01:"+s.site.Read("secrets/pile_P01")+"@"+s.plain, []portReport{{topic: "pilewatch/v1/fuxing/P01/telemetry", payload: idle}})
 	await(t, "the message that is allowed", func() error {
 		if metric(t, s.gateway, "pilewatch_messages_received_total", "") == before {
 			return errors.New("none yet")
@@ -145,7 +146,32 @@ func TestTheFilesOfComposeCarryTelemetry(t *testing.T) {
 	}
 	s.uptime()
 	s.asksOfRules()
+	s.scraped()
 	s.stop()
+}
+
+// scraped lets a real Prometheus read the gateway by compose.yaml's configuration and rules.
+func (s *stack) scraped() {
+	s.t.Helper()
+	const folder = "../deploy/prometheus/"
+	rules, err := filepath.Abs(folder + "rules")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	conf, err := os.ReadFile(folder + "prometheus.yml")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := realserver.PrometheusWith(s.t, strings.NewReplacer(
+		"gateway:8080", s.addr, "alertmanager:9093", freeAddr(s.t), "rules/*.yml", rules+"/*.yml",
+		"/run/secrets/", s.site.File("secrets")+"/", "15s", "1s").Replace(string(conf)))
+	p.Await(`up{job="pilewatch"} == 1`)
+	if up := p.Await("estate:pilewatch_piles_up:ratio"); len(up) != 1 || up[0].Labels["estate"] != "fuxing" || up[0].Value != 1 {
+		s.t.Errorf("recorded: %v", up)
+	}
+	if firing := p.Query(`ALERTS{alertstate="firing", component!="safety"}`); len(firing) != 0 {
+		s.t.Errorf("a stack in order raises %v", firing)
+	}
 }
 
 // overTLS is publish by the listener with TLS, the site's authority being all that the pile knows.
@@ -161,15 +187,22 @@ func (s *stack) overTLS(n int) {
 	s.sent += n
 }
 
+// as connects somebody to the broker, without TLS.
+func (s *stack) as(user, passwordFile string) mqtt.Client {
+	s.t.Helper()
+	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.plain).SetUsername(user).SetPassword(s.site.Read(passwordFile)))
+	if tok := c.Connect(); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
+		s.t.Fatal(user, tok.Error())
+	}
+	s.t.Cleanup(func() { c.Disconnect(0) })
+	return c
+}
+
 // uptime reads what compose.yaml's health check reads, as it does.
 func (s *stack) uptime() {
 	s.t.Helper()
 	got := make(chan string, 1)
-	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.plain).SetUsername("health").SetPassword(s.site.Read("secrets/mqtt_health")))
-	if tok := c.Connect(); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
-		s.t.Fatal(tok.Error())
-	}
-	defer c.Disconnect(0)
+	c := s.as("health", "secrets/mqtt_health")
 	c.Subscribe("$SYS/broker/uptime", 0, func(_ mqtt.Client, m mqtt.Message) {
 		select {
 		case got <- string(m.Payload()):

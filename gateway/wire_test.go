@@ -252,18 +252,18 @@ func sinkOfNothing(b testing.TB) string {
 const scrapeEvery = 250 * time.Millisecond
 
 // deliver waits until the gateway has committed and delivered a wireLoad, and gives
-// when it had committed it.
-func (g *gateway) deliver(b testing.TB, readings int) (committed time.Time) {
+// when it had committed it. It asks every so often.
+func (g *gateway) deliver(b testing.TB, readings int, every time.Duration) (committed time.Time) {
 	b.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
-	awaitEvery(b, scrapeEvery, deadline, "the commit", func() error {
+	awaitEvery(b, every, deadline, "the commit", func() error {
 		if n := metric(b, g, "pilewatch_readings_committed_total", ""); int(n) < readings {
 			return fmt.Errorf("%.0f of %d readings", n, readings)
 		}
 		return nil
 	})
 	committed = time.Now()
-	awaitEvery(b, scrapeEvery, deadline, "InfluxDB and the rules", func() error {
+	awaitEvery(b, every, deadline, "InfluxDB and the rules", func() error {
 		if n := metric(b, g, "pilewatch_sink_backlog_readings", ""); n > 0 {
 			return fmt.Errorf("%.0f wait", n)
 		}
@@ -282,7 +282,7 @@ func runGateway(b *testing.B, l wireLoad, influx string) measured {
 	g := start(b, addr, "run", "--config", settingsFile(b, dir, mosquitto.URL, addr, more))
 	before, began := used(b, g.cmd.Process.Pid), time.Now()
 	l.publish(b, mosquitto.Addr, "load", window)
-	committed := g.deliver(b, l.readings)
+	committed := g.deliver(b, l.readings, scrapeEvery)
 	after := used(b, g.cmd.Process.Pid)
 	g.stop()
 	return measured{float64(len(l.ends)) / committed.Sub(began).Seconds(), after.cpu - before.cpu, after.peak}
@@ -357,7 +357,7 @@ func runEmbedded(b *testing.B, l wireLoad, piles int, influx string) measured {
 	}
 	wg.Wait()
 	took := time.Since(began) // the last PUBACK has come, so the last commit is over
-	g.deliver(b, l.readings)
+	g.deliver(b, l.readings, scrapeEvery)
 	after := used(b, g.cmd.Process.Pid)
 	g.stop()
 	return measured{float64(len(l.ends)) / took.Seconds(), after.cpu - before.cpu, after.peak}

@@ -66,7 +66,7 @@ func Backtest(ctx context.Context, cfg *config.Config, o Options, r BacktestRequ
 		if err := p.write(w); err != nil || !r.Verdicts {
 			return err
 		}
-		return p.verdicts(ctx, l, w)
+		return p.verdicts(ctx, l, rules, w)
 	})
 }
 
@@ -93,7 +93,7 @@ func backtestTraces(ctx context.Context, rules safety.Rules, r BacktestRequest, 
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	scores, counts := safety.NewScores(), map[string]int{}
+	scores, counts, coarse := safety.NewScores(), map[string]int{}, map[string]int{}
 	traces, flagged, labelled := 0, 0, 0
 	for t, err := range safety.ReadTraces(r.Traces, in) {
 		if err == nil {
@@ -116,6 +116,9 @@ func backtestTraces(ctx context.Context, rules safety.Rules, r BacktestRequest, 
 		for _, id := range o.Rules {
 			counts[id]++
 		}
+		for _, id := range o.TooCoarse {
+			coarse[id]++
+		}
 		if t.Label != nil {
 			labelled++
 		}
@@ -127,6 +130,9 @@ func backtestTraces(ctx context.Context, rules safety.Rules, r BacktestRequest, 
 	fmt.Fprintf(report, "%d traces, %d flagged\n", traces, flagged)
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
 		fmt.Fprintf(report, "  %-16s %d\n", id, counts[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(coarse)) {
+		fmt.Fprintf(report, "%d traces report too seldom for %s to see all that it promises\n", coarse[id], id)
 	}
 	switch {
 	case r.Labels && labelled == 0:
@@ -257,28 +263,35 @@ func (p *tryout) write(w io.Writer) error {
 }
 
 // verdicts scores the rules on what people said: a verdict is of a rule in a
-// session, or where there is none of its flag.
-func (p *tryout) verdicts(ctx context.Context, l *ledger.Ledger, w io.Writer) error {
+// session, or where there is none of its flag. Where the readings are no longer
+// kept, the curve that the flag has kept is judged.
+func (p *tryout) verdicts(ctx context.Context, l *ledger.Ledger, rules safety.Rules, w io.Writer) error {
 	all, err := l.Verdicts(ctx)
 	if err != nil {
 		return err
 	}
-	type score struct{ confirmed, kept, alarms, still, old int }
-	by := map[string]*score{}
+	by := map[string]*verdictScore{}
 	var missed, still []string
 	for _, v := range ledger.Latest(all) {
-		s := by[v.Rule]
-		if s == nil {
-			s = &score{}
-			by[v.Rule] = s
-		}
-		if v.RaisedAt < p.began {
-			s.old++ // its readings are no longer kept
+		if !p.within(&ledger.Flag{RaisedAt: v.RaisedAt}) {
 			continue
 		}
-		again := slices.ContainsFunc(p.would, func(f ledger.Flag) bool {
-			return f.Severity != ledger.Info && f.Rule == v.Rule && (f.ID == v.FlagID || v.SessionID != "" && f.SessionID == v.SessionID)
-		})
+		s := by[v.Rule]
+		if s == nil {
+			s = &verdictScore{}
+			by[v.Rule] = s
+		}
+		again, how, err := p.again(ctx, l, rules, v)
+		if err != nil {
+			return err
+		}
+		switch how {
+		case nothing:
+			s.unknown++
+			continue
+		case theCurve:
+			s.curve++
+		}
 		switch v.Status {
 		case ledger.StatusConfirmed:
 			s.confirmed++
@@ -297,18 +310,66 @@ func (p *tryout) verdicts(ctx context.Context, l *ledger.Ledger, w io.Writer) er
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "verdicts on\tconfirmed, still flagged\tfalse alarms, still flagged\tprecision\tbefore the readings that are kept")
+	fmt.Fprintln(t, "verdicts on\tconfirmed, still flagged\tfalse alarms, still flagged\tprecision\tby the kept curve\tcannot be told")
 	for _, id := range slices.Sorted(maps.Keys(by)) {
 		s := by[id]
 		precision := "-"
 		if s.kept+s.still > 0 {
 			precision = fmt.Sprintf("%.0f %%", 100*float64(s.kept)/float64(s.kept+s.still))
 		}
-		fmt.Fprintf(t, "%s\t%d of %d\t%d of %d\t%s\t%d\n", id, s.kept, s.confirmed, s.still, s.alarms, precision, s.old)
+		fmt.Fprintf(t, "%s\t%d of %d\t%d of %d\t%s\t%d\t%d\n", id, s.kept, s.confirmed, s.still, s.alarms, precision, s.curve, s.unknown)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nconfirmed and not flagged now: %v\nfalse alarms that are still flagged: %v\n", missed, still)
 	return err
+}
+
+// verdictScore counts the verdicts on a rule's flags.
+type verdictScore struct {
+	confirmed, kept int
+	alarms, still   int
+	curve           int // judged by the curve that the flag has kept
+	unknown         int // neither readings nor a curve that can tell
+}
+
+// scoredBy is what a verdict was scored by.
+type scoredBy int
+
+const (
+	nothing scoredBy = iota
+	theReadings
+	theCurve
+)
+
+// again reports whether the rules would flag again what a verdict is about, and
+// by what that was told.
+func (p *tryout) again(ctx context.Context, l *ledger.Ledger, rules safety.Rules, v ledger.Verdict) (bool, scoredBy, error) {
+	begun := v.RaisedAt
+	if v.SessionID != "" {
+		switch s, err := l.Session(ctx, v.SessionID); {
+		case err == nil:
+			begun = s.Start
+		case !errors.Is(err, ledger.ErrNotFound):
+			return false, nothing, err
+		}
+	}
+	if begun >= p.began {
+		return slices.ContainsFunc(p.would, func(f ledger.Flag) bool {
+			return f.Severity != ledger.Info && f.Rule == v.Rule && (f.ID == v.FlagID || v.SessionID != "" && f.SessionID == v.SessionID)
+		}), theReadings, nil
+	}
+	kept := v.Evidence
+	switch f, err := l.Flag(ctx, v.FlagID); {
+	case err == nil:
+		kept = f.Evidence // by now with the whole session's curve
+	case !errors.Is(err, ledger.ErrNotFound):
+		return false, nothing, err
+	}
+	again, ok := safety.Rejudge(rules, v.Rule, kept)
+	if !ok {
+		return false, nothing, nil
+	}
+	return again, theCurve, nil
 }

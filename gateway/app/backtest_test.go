@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"pilewatch/devices"
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/safety"
@@ -135,6 +137,66 @@ func TestBacktestOfTheLedgerScoresVerdicts(t *testing.T) {
 	for _, want := range []string{"1 flags of the ledger would not have been raised", "confirmed and not flagged now: [hot_burst-"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("with other thresholds the report lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// When the readings are gone, verdicts are scored on the curve that the flag kept.
+func TestBacktestScoresVerdictsOnTheKeptCurve(t *testing.T) {
+	cfg := config.Default()
+	cfg.DataDir = t.TempDir()
+	o := Options{Log: slog.New(slog.DiscardHandler)}
+	var rec [2]strings.Builder
+	for m := range 120 { // P01 in the first hour, P02 in the second
+		w, pile := 150, "P01"
+		if m >= 30 && m < 34 {
+			w = 1900
+		}
+		if m >= 60 {
+			pile = "P02"
+		}
+		at := "2026-11-23T" + itoa(12+m/60) + ":" + two(m%60) + ":00Z"
+		rec[m/60].WriteString(`{"topic":"pilewatch/v1/fuxing/` + pile + `/telemetry","received":"` + at + `","payload":"{\"ts\":\"` + at + `\",\"ports\":[{\"port\":1,\"state\":\"charging\",\"w\":` +
+			itoa(w) + `}]}"}` + "\n")
+	}
+	for i := range rec {
+		file := filepath.Join(t.TempDir(), "rec.ndjson")
+		if err := os.WriteFile(file, []byte(rec[i].String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Replay(t.Context(), cfg, o, []string{file}, func(float64) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	judge(t, cfg, o, "hot_burst", ledger.StatusConfirmed)
+	judge(t, cfg, o, "second_load", ledger.StatusFalseAlarm)
+	l, err := ledger.Open(t.Context(), cfg.DataDir, o.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := devices.MillisOf(time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC))
+	for more := true; more; {
+		if more, err = l.Prune(t.Context(), later, later, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ rules, want string }{
+		{"{}\n", "hot_burst    1 of 1                    0 of 0                       100 %      1                  0\n"},
+		{"hot_burst: {critical_w: 3000}\n", "hot_burst    0 of 1                    0 of 0                       -          1                  0\n"},
+	} {
+		rules := filepath.Join(t.TempDir(), "rules.yaml")
+		if err := os.WriteFile(rules, []byte(c.rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := Backtest(t.Context(), cfg, o, BacktestRequest{Verdicts: true, Rules: rules, Output: "-"}, &out, &bytes.Buffer{}, func(float64) {}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), c.want) || !strings.Contains(out.String(), "second_load  0 of 0                    1 of 1") {
+			t.Errorf("with %s the report lacks %q:\n%s", c.rules, c.want, out.String())
 		}
 	}
 }

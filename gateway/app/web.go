@@ -37,7 +37,8 @@ func (a *App) webServer() (*web.Server, error) {
 			a.safety.Judged(v)
 			a.alerts.Judged()
 		},
-		Channels: a.alertChannels,
+		TooCoarse: a.safety.TooCoarse,
+		Channels:  a.alertChannels,
 	}), nil
 }
 

@@ -126,7 +126,7 @@ func defaults(dir string) *Config {
 		Ledger: Ledger{KeepReadings: 400 * 24 * time.Hour},
 		Safety: Safety{Rules: map[string]Rule{}},
 		// Of a sum of two each would know what the other has used.
-		Billing: Billing{NoticeMinHouseholds: 3},
+		Billing: Billing{NoticeMinHouseholds: 1},
 	}
 	c.MQTT.Password.called("mqtt.password", "mqtt", "password")
 	return c

@@ -52,7 +52,7 @@ func TestSampleSaysAllThis(t *testing.T) {
 		"influxdb": {[]string{c.InfluxDB.URL, c.InfluxDB.Org, c.InfluxDB.Bucket, c.InfluxDB.Token.file},
 			[]string{"http://127.0.0.1:8086", "fuxing", "pilewatch", "/run/secrets/influx"}},
 		"http": {c.HTTP, HTTP{"127.0.0.1:8080", "users.yaml"}},
-		"billing": {c.Billing, Billing{Phone: "021-5555 0000", NoticeMinHouseholds: 3, GridBills: []GridBill{
+		"billing": {c.Billing, Billing{Phone: "021-5555 0000", NoticeMinHouseholds: 1, GridBills: []GridBill{
 			{Month: "2026-11", EnergyMWh: 1_820_500_000, Amount: 1_166_940_000}, {Month: "2026-11", Building: "3", EnergyMWh: 212_300_000}}}},
 		"registry": {c.Registry, Registry{"piles.csv", "cards.csv"}},
 		"session":  {c.Session, Session{10_000, 5_000, 10 * time.Minute, 15 * time.Minute, 6 * time.Hour}},

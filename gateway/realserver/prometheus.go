@@ -27,15 +27,20 @@ type Sample struct {
 // the job "pilewatch".
 func Prometheus(t testing.TB, targets ...string) *Prom {
 	t.Helper()
-	program := need(t, "prometheus", getPrometheus)
-	dir, addr := t.TempDir(), loopback(Port(t))
 	list, err := json.Marshal(targets) // a JSON list is one in YAML too
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := write(t, dir, "prometheus.yml", fmt.Sprintf(prometheusConf, list))
+	return PrometheusWith(t, fmt.Sprintf(prometheusConf, list))
+}
+
+// PrometheusWith starts a server with a configuration.
+func PrometheusWith(t testing.TB, conf string) *Prom {
+	t.Helper()
+	program := need(t, "prometheus", getPrometheus)
+	dir, addr := t.TempDir(), loopback(Port(t))
 	p := &Prom{URL: "http://" + addr}
-	p.Server = launch(t, "prometheus", p.ready, program, "--config.file="+conf,
+	p.Server = launch(t, "prometheus", p.ready, program, "--config.file="+write(t, dir, "prometheus.yml", conf),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
 	return p
 }

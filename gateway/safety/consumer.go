@@ -175,6 +175,14 @@ func (c *Consumer) commit(ctx context.Context, checkpoint bool) error {
 	return nil
 }
 
+// TooCoarse gives the rules that cannot see all that they promise, by pile: see
+// Engine.TooCoarse.
+func (c *Consumer) TooCoarse() map[string][]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine.TooCoarse()
+}
+
 // warnCoarse says once of a pile that it reports too seldom for a rule.
 func (c *Consumer) warnCoarse() {
 	if c.unlooked < lookEvery {

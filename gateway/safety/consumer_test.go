@@ -235,7 +235,7 @@ func TestEvidenceIsJSON(t *testing.T) {
 		if err := json.Unmarshal(f.Evidence, &ev); err != nil || len(ev) == 0 {
 			t.Errorf("%s: %v %s", id, err, f.Evidence)
 		}
-		if c, ok := ev["curve"].([]any); ok && len(c) > 60 {
+		if c, ok := ev["curve"].([]any); ok && len(c) > sketchSize {
 			t.Errorf("%s: %d points", id, len(c))
 		}
 	}

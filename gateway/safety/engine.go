@@ -289,8 +289,12 @@ func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at p
 	case change == session.Reopened:
 		at.port.resume()
 	case change == session.Closed:
+		var curve [][2]float64
+		if c.Model != nil {
+			curve = c.Model.Curve.curve()
+		}
 		at.port.end(s.End)
-		e.clearSession(at, s.End)
+		e.clearSession(at, s.End, curve)
 	}
 }
 

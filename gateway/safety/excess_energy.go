@@ -66,6 +66,6 @@ func (r *excessEnergy) tell(p *port, l level) story {
 	}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"energy_wh": watts(c.EnergyMWh), "limit_wh": watts(limit), "pack_wh": watts(c.PackMWh), "thresholds": r.t}
-	s.curve = c.Curve.curve()
+	s.curve = c.Model.Curve.curve()
 	return s
 }

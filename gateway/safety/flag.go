@@ -79,6 +79,8 @@ type story struct {
 	adviceZH, adviceEN string
 	numbers            numbers
 	curve              [][2]float64
+	also               []sign // what else was seen in the session
+	visit              bool   // for the list of visits
 	household          string // whose it is, where no port says so
 	building           string
 }
@@ -110,15 +112,19 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 	if at.pile == nil {
 		f.Household, f.Building = s.household, s.building
 	}
-	f.Severity, f.Suspicion = l.severity(), s.suspicion
 	card := ""
 	if at.pile != nil && at.port.Charge.Open {
 		c := &at.port.Charge
+		c.join(rule.ID, &s)
 		card = c.Card
+		if s.numbers != nil {
+			s.numbers["interval_s"] = int64(at.port.Interval / second)
+		}
 		if c.Model != nil && s.numbers != nil {
 			s.numbers["session_peak_w"] = watts(int64(max(c.Model.Most, at.port.W)))
 		}
 	}
+	f.Severity, f.Suspicion = l.severity(), s.suspicion
 	f.Evidence = evidence(s)
 	f.Message, f.MessageEN = e.message(f, at, when, s)
 	f.Advice, f.AdviceEN = s.adviceZH, s.adviceEN
@@ -179,14 +185,30 @@ func (e *Engine) clearRow(row *standing, when devices.Millis) {
 	row.Flag, row.Card = nil, ""
 }
 
-// clearSession clears what the curve of a session that is over had shown.
-func (e *Engine) clearSession(at place, end devices.Millis) {
+// clearSession clears what the curve of a session that is over had shown. The
+// whole curve goes into the evidence then, for verdicts that outlive the readings.
+func (e *Engine) clearSession(at place, end devices.Millis, curve [][2]float64) {
 	for i := range e.watchers {
 		row := at.port.Flags.find(e.watchers[i].ID, "")
 		if row != nil && row.Flag != nil && row.Flag.SessionID == at.port.Charge.ID {
+			row.Flag.Evidence = withCurve(row.Flag.Evidence, curve)
 			e.clearRow(row, end)
 		}
 	}
+}
+
+// withCurve adds the curve of the whole session to evidence.
+func withCurve(was json.RawMessage, curve [][2]float64) json.RawMessage {
+	all := map[string]json.RawMessage{}
+	b, err := json.Marshal(curve)
+	if err != nil || json.Unmarshal(was, &all) != nil {
+		return was
+	}
+	all["session_curve"] = b
+	if b, err = json.Marshal(all); err != nil {
+		return was
+	}
+	return b
 }
 
 func (e *Engine) tell(row *standing, cleared bool) {

@@ -99,7 +99,7 @@ func (r *hotBurst) tell(p *port, _ level) story {
 	s.zh = fmt.Sprintf("短时间功率达到 %s W，像电水壶、电吹风一类的电热电器", whole(peak))
 	s.en = fmt.Sprintf("a short burst of %s W, like a kettle, a hair dryer or another heating appliance", whole(peak))
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
-	s.numbers = numbers{"peak_w": watts(peak), "held_s": int64(held / 1000), "by_register": confirmed, "interval_s": int64(p.Interval / 1000), "thresholds": r.t}
+	s.numbers = numbers{"peak_w": watts(peak), "held_s": int64(held / 1000), "by_register": confirmed, "thresholds": r.t}
 	s.curve = p.Recent.stretch(15 * 60_000)
 	return s
 }

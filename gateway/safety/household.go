@@ -38,8 +38,9 @@ func (r *cardConcurrency) follow(e *Engine, a *active, _ place, _ session.Change
 	}
 	e.decide(a, mark(household), l, max(s.Start, s.End), func() story {
 		x := e.homeStory(s.Card, "none")
+		x.adviceZH, x.adviceEN = severalAdviceZH, severalAdviceEN
 		x.zh = fmt.Sprintf("同一户登记 %d 辆车（块电池），同时有 %d 个插口在充电", bikes, open)
-		x.en = fmt.Sprintf("%d ports charge at once for a household with %d registered bikes or packs", open, bikes)
+		x.en = fmt.Sprintf("%d ports charge at once for a household whose registered bikes or packs are %d", open, bikes)
 		x.numbers = numbers{"open": open, "bikes": bikes, "thresholds": r.t}
 		return x
 	})
@@ -82,11 +83,17 @@ func (r *householdVolume) follow(e *Engine, a *active, _ place, change session.C
 	e.decide(a, mark(household), l, s.End, func() story {
 		x := e.homeStory(s.Card, "none")
 		x.zh = fmt.Sprintf("本月用电 %s 度、近 7 天充电 %d 次，多于登记的 %d 辆车通常的用量", kWh(mWh), week, bikes)
-		x.en = fmt.Sprintf("%s kWh this month and %d charges in 7 days are more than %d registered bikes usually use", kWh(mWh), week, bikes)
+		x.en = fmt.Sprintf("%s kWh this month and %d charges in 7 days are more than its registered bikes (%d) usually use", kWh(mWh), week, bikes)
 		x.numbers = numbers{"month_wh": watts(mWh), "week_sessions": week, "bikes": bikes, "thresholds": r.t}
 		return x
 	})
 }
+
+// What a visitor asks where one card or household charges more than its bike does.
+const (
+	severalAdviceZH = "请上门了解：是否添了车或电池、在送外卖，还是把卡借给了邻居；帮助把车登记好，并了解插口是否够用。"
+	severalAdviceEN = "Find out whether there is another bike or battery, a delivery job, or a neighbour who borrows the card; help to register the bike, and ask whether there are enough sockets."
+)
 
 // realCharge is the energy under which a session is a try, not a charge.
 const realCharge = 100_000 // mWh
@@ -138,17 +145,32 @@ func (r *backToBack) follow(e *Engine, a *active, _ place, change session.Change
 		if x.household == "" {
 			x.household = s.Household
 		}
+		x.adviceZH, x.adviceEN = severalAdviceZH, severalAdviceEN
 		h := trim(r.t["window_h"])
 		x.zh = fmt.Sprintf("同一张卡 %s 小时内接连充了 %d 次，共 %s 度", h, n, kWh(sum))
 		x.en = fmt.Sprintf("one card charged %d times within %s hours, %s kWh together", n, h, kWh(sum))
-		x.numbers = numbers{"sessions": n, "energy_wh": watts(sum), "thresholds": r.t}
+		x.numbers = numbers{"sessions": n, "energy_wh": watts(sum), "charges": listed(m.Charges, s.End-r.t.hours("window_h")), "thresholds": r.t}
 		return x
 	})
+}
+
+// listed gives the charges since an instant as they go into evidence: Unix seconds
+// of start and end, and watt-hours.
+func listed(all []charged, since devices.Millis) (out [][3]float64) {
+	for i := range all {
+		if x := &all[i]; x.Start >= since && x.MWh >= realCharge {
+			out = append(out, [3]float64{float64(x.Start / 1000), float64(x.End / 1000), watts(x.MWh)})
+		}
+	}
+	return out
 }
 
 // silentBike sees a registered bike that stopped coming: four charges or more in
 // 60 days, and then none for 14 days or four times its median gap. It is for the
 // list of visits: perhaps it is charged at home, or by a flying wire.
+//
+// Why: pile data cannot show a flying wire, but it shows absence, and absence often
+// means that access is hard (domain.md, The estate).
 //
 // Not silent: while its pile is offline, or in a holiday of the list. How it can
 // be wrong: an illness, a journey, a bike that was sold: the visit records it.
@@ -176,9 +198,11 @@ func (r *silentBike) hour(e *Engine, a *active, now devices.Millis) {
 		}
 		e.decide(a, mark(id), l, now, func() story {
 			x := e.homeStory(id, "home_charging")
-			x.zh = fmt.Sprintf("一辆常来充电的车已 %d 天没有来（此前约每 %d 天充一次）", gone/day, (usual+day/2)/day)
-			x.en = fmt.Sprintf("a bike that used to charge about every %d days has not come for %d days", (usual+day/2)/day, gone/day)
-			x.numbers = numbers{"days": int64(gone / day), "usual_days": float64(usual/hour) / 24, "charges": n, "thresholds": r.t}
+			x.visit = true
+			oftenZH, oftenEN := everyDays(usual)
+			x.zh = fmt.Sprintf("一辆常来充电的车已 %d 天没有来（此前约%s充一次）", gone/day, oftenZH)
+			x.en = fmt.Sprintf("a bike that used to charge about %s has not come for %d days", oftenEN, gone/day)
+			x.numbers = numbers{"days": int64(gone / day), "usual_days": float64(usual/hour) / 24, "charges": n, "last_seen": int64(m.Seen / 1000), "thresholds": r.t}
 			return x
 		})
 	}
@@ -215,6 +239,8 @@ func (e *Engine) away(name string) bool {
 // counted from when the gateway first knew the registry. It is for the list of
 // visits.
 //
+// Why: abandoned bikes take the places of others (domain.md, Overuse rules).
+//
 // How it can be wrong: a second card of a household that charges with the first.
 type zombieBike struct{ t thresholds }
 
@@ -237,10 +263,11 @@ func (r *zombieBike) hour(e *Engine, a *active, now devices.Millis) {
 		}
 		e.decide(a, mark(id), l, now, func() story {
 			x := e.homeStory(id, "none")
+			x.visit = true
 			x.adviceZH, x.adviceEN = "请确认这辆车是否还在用；僵尸车请协助登记处理，腾出车位。", "Find out whether the bike is still used; help to have an abandoned one taken away."
 			x.zh = fmt.Sprintf("一辆登记的车已 %d 天没有充过电", (now-seen)/day)
 			x.en = fmt.Sprintf("a registered bike has not been charged for %d days", (now-seen)/day)
-			x.numbers = numbers{"days": int64((now - seen) / day), "thresholds": r.t}
+			x.numbers = numbers{"days": int64((now - seen) / day), "since": int64(seen / 1000), "thresholds": r.t}
 			return x
 		})
 	}
@@ -248,7 +275,11 @@ func (r *zombieBike) hour(e *Engine, a *active, now devices.Millis) {
 
 // profileMismatch sees a session that does not look like the card's bike: its
 // power 20 minutes after the start is more than 30 % off the median of the card's
-// charges of 30 days, of which there are five or more.
+// charges of 30 days, of which there are five or more. It is the card's own
+// history that adds weight to another sign of the session.
+//
+// Why: a charger draws the same in every charge, and a bike keeps its charger
+// (domain.md, Charger and battery electricity).
 //
 // How it can be wrong: a battery that is nearly full when it is plugged in, a new
 // bike, a family's second bike on the card.
@@ -301,6 +332,6 @@ func (r *profileMismatch) tell(p *port, _ level) story {
 	s.en = fmt.Sprintf("this charge draws %s W, unlike the %s W that is usual for the card", whole(int64(c.Model.Early)), whole(int64(c.Usual)))
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"power_w": watts(int64(c.Model.Early)), "usual_w": watts(int64(c.Usual)), "thresholds": r.t}
-	s.curve = c.Curve.curve()
+	s.curve = c.Model.Curve.curve()
 	return s
 }

@@ -4,12 +4,12 @@ import "pilewatch/devices"
 
 // load is what draws power at a port: since when without a rest, and at which level.
 type load struct {
-	Running bool           `json:"running,omitempty"`
 	Since   devices.Millis `json:"since,omitempty"`  // beginning of this stretch, or of the rest
-	Level   int64          `json:"level,omitempty"`  // mW, a mean of about two minutes
-	Before  int64          `json:"before,omitempty"` // Level before the last rest or hole; 0 for none
+	Level   int32          `json:"level,omitempty"`  // mW, a mean of about two minutes
+	Before  int32          `json:"before,omitempty"` // Level before the last rest or hole; 0 for none
+	Starts  int32          `json:"starts,omitempty"` // stretches of this session
+	Running bool           `json:"running,omitempty"`
 	Rested  bool           `json:"rested,omitempty"` // it was a rest
-	Starts  int            `json:"starts,omitempty"` // stretches of this session
 }
 
 const (
@@ -25,20 +25,20 @@ const (
 
 // follow takes the newest reading of the port.
 func (l *load) follow(p *port) {
-	mW, gap := int64(p.W), p.Step.For
+	mW, gap := p.W, int64(p.Step.For)
 	switch {
 	case mW < restMW:
 		if l.Running {
 			l.Running, l.Since, l.Before, l.Rested = false, p.Now, l.Level, true
 		}
-	case !l.Running || gap > max(holeTime, 3*p.Interval):
+	case !l.Running || gap > max(holeTime, 3*int64(p.Interval)):
 		if l.Running {
 			l.Before, l.Rested = l.Level, false
 		}
 		l.Running, l.Since, l.Level = true, p.Now, mW
 		l.Starts++
 	default:
-		l.Level += (mW - l.Level) * int64(gap) / int64(gap+levelTime)
+		l.Level += int32(int64(mW-l.Level) * gap / (gap + levelTime))
 	}
 }
 
@@ -53,5 +53,6 @@ func (l *load) begin(start devices.Millis) {
 // another reports whether, after a rest or a hole, something else draws: on
 // another level than before. Over a hole, a charger may have gone on to its taper.
 func (l *load) another() bool {
-	return l.Before > 0 && (l.Level > l.Before*115/100 || l.Rested && l.Level < l.Before*85/100)
+	now, was := int64(l.Level), int64(l.Before)
+	return was > 0 && (now > was*115/100 || l.Rested && now < was*85/100)
 }

@@ -73,6 +73,9 @@ func (r *overPower) tell(p *port, l level) story {
 		s.en += "; the curve is that of one large charger"
 	}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	if l == info {
+		s.adviceZH, s.adviceEN = "不必专门上门；下次遇到时可看看充电器铭牌上的功率和插头温度。", "No visit for this; when you meet, read the rated power on the charger and feel the plug."
+	}
 	s.numbers = numbers{"mean_w": watts(mean), "thresholds": r.t}
 	s.curve = p.Recent.stretch(15 * 60_000)
 	return s

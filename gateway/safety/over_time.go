@@ -73,7 +73,7 @@ func (r *overTime) count(p *port, m *timeMemory) {
 	by := &p.Step
 	draw := r.limit(p)
 	if int64(p.W) > draw && (int64(by.Before) > draw && by.For <= maxGap || int64(by.Reg)*mwhDivisor > draw*int64(by.For)) {
-		m.Drawn += by.For
+		m.Drawn += min(by.For, p.Now-p.Charge.Start) // what was before it was no part of it
 	}
 	l := &p.Load
 	if l.Running && l.Since != m.Stretch && p.Now-l.Since >= 3*60_000 {
@@ -95,6 +95,6 @@ func (r *overTime) tell(p *port, l level) story {
 	s.en = fmt.Sprintf("it has drawn power for more than %s hours, now %s W", trim(limit), whole(int64(p.W)))
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"drawn_s": int64(c.Time.Drawn / 1000), "power_w": watts(int64(p.W)), "thresholds": r.t}
-	s.curve = c.Curve.curve()
+	s.curve = c.Model.Curve.curve()
 	return s
 }

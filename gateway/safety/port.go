@@ -59,17 +59,12 @@ type charge struct {
 	Building  string         `json:"building,omitempty"`
 	Household string         `json:"household,omitempty"`
 	Start     devices.Millis `json:"start,omitempty"`
-	PackMWh   int64          `json:"pack,omitempty"` // nominal energy of the one registered pack; 0: not known
-	EnergyMWh int64          `json:"mwh,omitempty"`  // since the start, as far as the readings tell
-	Curve     sketch         `json:"curve"`
+	PackMWh   int64          `json:"pack,omitempty"`  // nominal energy of the one registered pack; 0: not known
+	EnergyMWh int64          `json:"mwh,omitempty"`   // since the start, as far as the readings tell
 	Model     *model         `json:"model,omitempty"` // while it is open
-
-	Usual  int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
-	Second finding        `json:"second"`          // what second_load was raised for
-	Way    kind           `json:"way,omitempty"`
-	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
-	Told   [kinds]bool    `json:"told"`           // findings that a flag was raised for
-	Time   timeMemory     `json:"time"`
+	Usual     int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
+	Seen      seen           `json:"seen,omitempty"`  // rules that raised a flag
+	Time      timeMemory     `json:"time"`
 }
 
 // The bounds of a step that is believed, as the session fold has them.
@@ -119,8 +114,8 @@ func (p *port) take(r *devices.Reading) bool {
 // forget drops the curve of a port whose clock cannot be followed.
 func (p *port) forget() {
 	p.Now, p.Recent, p.Load, p.Register = 0, window{}, load{}, register{}
-	if p.Charge.Model != nil {
-		p.Charge.Model = &model{}
+	if m := p.Charge.Model; m != nil {
+		p.Charge.Model = &model{Curve: m.Curve, told: m.told}
 	}
 }
 
@@ -128,7 +123,7 @@ func (p *port) forget() {
 // their mean.
 func (p *port) keep(s sample) {
 	last := p.Recent.newest()
-	if s.T-last.T >= grain {
+	if s.T-p.Recent.at(0).T >= grain {
 		p.see(s, p.W)
 		return
 	}
@@ -213,7 +208,7 @@ func (p *port) end(at devices.Millis) {
 	if m := p.Charge.Model; m != nil && m.Beat.N > 0 {
 		p.Rhythm = &m.Beat // of a load that rests for longer than a session waits
 	}
-	p.Charge.Open, p.Charge.Model, p.Charge.Curve, p.Ticked = false, nil, sketch{}, false
+	p.Charge.Open, p.Charge.Model, p.Ticked = false, nil, false
 	p.Recent.cut(at)
 }
 
@@ -242,7 +237,7 @@ func (c *charge) add(s sample, by step) {
 	case by.For <= maxGap:
 		c.EnergyMWh += (int64(by.Before) + int64(s.W)) * int64(by.For) / (2 * mwhDivisor)
 	}
-	c.Curve.add(s.T, int64(s.W))
+	c.Model.Curve.add(s.T, int64(s.W))
 }
 
 // oneCharger reports whether the curve of the session is, so far, one that one
@@ -261,6 +256,9 @@ func (p *port) ask(x *limits) {
 	if p.Ticked {
 		p.Ticked = false
 		m.look(p, x)
+	}
+	if b := &m.Brief; b.At == p.Now && b.At != 0 {
+		m.note(settled, p.Now, m.settles(devices.Millis(b.Times)*second, 6*minute, x))
 	}
 	if p.W > m.Most {
 		m.note(surge, p.Now, m.sudden(p, x))

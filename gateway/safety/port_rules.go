@@ -51,6 +51,10 @@ func (r *unauthorisedDraw) tell(p *port, _ level) story {
 // overstay sees a bike that stays plugged in for 60 minutes after it was full
 // (占位), by day: nobody has to get up at night, and a night's time does not count.
 //
+// Why: there are about as many ports as bikes, and one that is full keeps another
+// waiting (domain.md, The estate and Overuse rules). None is a danger, and there
+// are many: it is info, for the page, and no message.
+//
 // How it can be wrong: a pile that says full while the charger rests.
 type overstay struct{ t thresholds }
 
@@ -96,14 +100,18 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 	s.zh = fmt.Sprintf("充满后仍插着已 %d 分钟", mins)
 	s.en = fmt.Sprintf("it has been plugged in for %d minutes since it was full", mins)
 	s.adviceZH, s.adviceEN = "请提醒充满后拔下，把插口让给邻居。", "Ask to unplug it when it is full, so that a neighbour can charge."
-	s.numbers = numbers{"minutes": mins, "thresholds": r.t}
+	s.numbers = numbers{"minutes": mins, "full_since": int64(p.Full / 1000), "thresholds": r.t}
+	if p.Charge.Open {
+		s.curve = p.Charge.Model.Curve.curve()
+	}
 	e.raise(at, a, "", info, x.Time, s)
 }
 
 // portTemperature sees a hot port: 65 °C or 15 °C more within 10 minutes
 // (warning), 80 °C (critical).
 //
-// Why: a bad contact heats the plug long before it burns (domain.md). How it can
+// Why: a bad contact heats the plug long before it burns (domain.md, Overuse
+// rules). How it can
 // be wrong: a sensor in the sun; one that jumps: therefore never one reading alone.
 type portTemperature struct{ t thresholds }
 
@@ -113,10 +121,10 @@ func newPortTemperature(t thresholds) detector { return &portTemperature{t} }
 
 // heat is the recent temperature of a port, m°C.
 type heat struct {
-	Last int64          `json:"last,omitempty"`
 	At   devices.Millis `json:"at,omitempty"`
-	Low  [2]int64       `json:"low,omitempty"` // lowest of this span and of the one before
 	From devices.Millis `json:"from,omitempty"`
+	Last int32          `json:"last,omitempty"`
+	Low  [2]int32       `json:"low,omitempty"` // lowest of this span and of the one before
 }
 
 func (r *portTemperature) event(*Engine, *active, place, *devices.Event) {}
@@ -126,23 +134,25 @@ func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Rea
 	if !x.Has.Has(devices.HasTemperature) || x.Time <= h.At {
 		return
 	}
-	now, before := int64(x.TempMC), h.Last
+	now, before := x.TempMC, h.Last
 	two := h.At != 0 && x.Time-h.At <= maxGap
 	span := r.t.minutes("rise_min") / 2
 	switch {
 	case !two || h.From == 0:
-		h.Low, h.From = [2]int64{now, now}, x.Time
+		h.Low, h.From = [2]int32{now, now}, x.Time
 	case x.Time-h.From >= span:
-		h.Low, h.From = [2]int64{now, h.Low[0]}, x.Time
+		h.Low, h.From = [2]int32{now, h.Low[0]}, x.Time
 	default:
 		h.Low[0] = min(h.Low[0], now)
 	}
 	h.Last, h.At = now, x.Time
-	l, stands := r.judge(min(now, before), min(h.Low[0], h.Low[1]), two), at.port.Flags.level(a.ID)
+	l, stands := r.judge(int64(min(now, before)), int64(min(h.Low[0], h.Low[1])), two), at.port.Flags.level(a.ID)
 	switch {
 	case l > none && l > stands:
-		e.raise(at, a, "", l, x.Time, r.tell(now, l))
-	case l == none && stands > none && now < int64((r.t["warn_c"]-5)*1000):
+		s := r.tell(int64(now), int64(min(h.Low[0], h.Low[1])))
+		s.curve = at.port.Recent.stretch(30 * minute)
+		e.raise(at, a, "", l, x.Time, s)
+	case l == none && stands > none && float64(now) < (r.t["warn_c"]-5)*1000:
 		e.clear(at, a.ID, "", x.Time)
 	}
 }
@@ -159,17 +169,20 @@ func (r *portTemperature) judge(both, low int64, two bool) level {
 	return none
 }
 
-func (r *portTemperature) tell(mC int64, l level) story {
+func (r *portTemperature) tell(mC, low int64) story {
 	s := story{suspicion: "hardware"}
 	c := fmt.Sprintf("%.1f", float64(mC)/1000)
 	s.zh, s.en = "插口温度 "+c+" °C，过高或上升过快", "the port is at "+c+" °C: too hot, or rising too fast"
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
-	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "thresholds": r.t}
+	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "rose_from_c": float64(low/100) / 10, "thresholds": r.t}
 	return s
 }
 
 // meterImbalance sees a tap upstream of the ports: over a day the pile's main meter
 // counts 5 % and 1 kWh more than its ports together.
+//
+// Why: the two see the same current but for what is taken between them (domain.md,
+// Overuse rules).
 //
 // How it can be wrong: readings that were lost where ports have no register; the
 // pile's own use, which is why 1 kWh a day is free.

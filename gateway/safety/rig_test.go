@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -308,5 +309,40 @@ func later(by string, f curve) curve {
 func each(t *testing.T, test func(t *testing.T, p report)) {
 	for _, p := range reports() {
 		t.Run(p.String(), func(t *testing.T) { test(t, p) })
+	}
+}
+
+// tooCoarse checks that the engine says so of a rule, where it sees less than it
+// promises.
+func (r *rig) tooCoarse(rule string) {
+	r.t.Helper()
+	if got := r.e.TooCoarse()["P01"]; !slices.Contains(got, rule) {
+		r.t.Errorf("%s is too coarse for %v, and that is not said", r.e.piles["P01"].Name, rule)
+	}
+}
+
+// fridge runs for 18 of 45 minutes, beside what stands by.
+func fridge(watts, standby float64) curve {
+	return func(d time.Duration) float64 {
+		if d >= 0 && int(d.Minutes())%45 < 18 {
+			return watts
+		}
+		return standby
+	}
+}
+
+// raisesNothing plays look-alikes of what a rule sees, in every way of reporting.
+func raisesNothing(t *testing.T, rule string, long time.Duration, curves map[string]curve) {
+	t.Helper()
+	for name, f := range curves {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, p report) {
+				r := newRig(t)
+				r.play(p, f, long)
+				if got := r.told(rule); got != nil {
+					t.Errorf("told %v", got)
+				}
+			})
+		})
 	}
 }

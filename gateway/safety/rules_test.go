@@ -2,6 +2,7 @@ package safety
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"math"
 	"os"
@@ -112,11 +113,15 @@ func TestFlagsAsTheyAreRead(t *testing.T) {
 	var first []*ledger.Flag
 	heater := newRig(t)
 	heater.play(report{every: time.Minute, digits: 1}, during("0", "9m", 760), 30*time.Minute)
+	cold := newRig(t)
+	cold.play(report{every: time.Minute, digits: 1}, fridge(110, 9), 3*time.Hour)
 	slow := slowRules(t)
 	for _, id := range Built() {
 		switch {
 		case id == "resistive_load":
 			first = append(first, heater.raised(id))
+		case id == "cycling_load":
+			first = append(first, cold.raised(id))
 		case slow[id] != nil:
 			first = append(first, slow[id])
 		default:
@@ -142,5 +147,58 @@ func TestFlagsAsTheyAreRead(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("flags differ from %s; look at them and run with -update\n%s", path, got)
+	}
+}
+
+// The evidence of every flag has the thresholds and the numbers that the sentence
+// is made of; one about power has the stretch of the curve that made it, up to the
+// moment at which it was raised.
+func TestEvidenceHoldsTheNumbersAndTheStretch(t *testing.T) {
+	r := newRig(t)
+	busy(r)
+	all := map[string]*ledger.Flag{}
+	for _, c := range r.log {
+		if all[c.Flag.Rule] == nil {
+			all[c.Flag.Rule] = c.Flag
+		}
+	}
+	for id, f := range slowRules(t) {
+		if f != nil && all[id] == nil {
+			all[id] = f
+		}
+	}
+	heater, cold := newRig(t), newRig(t)
+	heater.play(report{every: time.Minute, digits: 1}, during("0", "9m", 760), 30*time.Minute)
+	cold.play(report{every: time.Minute, digits: 1}, fridge(110, 9), 3*time.Hour)
+	all["resistive_load"], all["cycling_load"] = heater.raised("resistive_load"), cold.raised("cycling_load")
+	for _, rule := range All {
+		f := all[rule.ID]
+		if f == nil {
+			t.Errorf("no flag of %s", rule.ID)
+			continue
+		}
+		var ev map[string]any
+		if err := json.Unmarshal(f.Evidence, &ev); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := ev["thresholds"]; !ok && rule.ID != "device_alarm" && rule.ID != "pile_offline" {
+			t.Errorf("%s has no thresholds: %s", rule.ID, f.Evidence)
+		}
+		if signOf(rule.ID) == 0 && rule.ID != "unauthorised_draw" {
+			continue
+		}
+		curve, _ := ev["curve"].([]any)
+		least := 5
+		if rule.ID == "unauthorised_draw" {
+			least = 3 // a port that does nothing keeps its last four samples
+		}
+		if len(curve) < least {
+			t.Errorf("%s: %d points", rule.ID, len(curve))
+			continue
+		}
+		at := func(i int) devices.Millis { return devices.Millis(curve[i].([]any)[0].(float64) * 1000) }
+		if last := at(len(curve) - 1); last > f.RaisedAt || f.RaisedAt-last > devices.Millis(15*minute) || at(0) >= last {
+			t.Errorf("%s: raised at %v, the curve goes from %v to %v", rule.ID, f.RaisedAt.Sub(t0), at(0).Sub(t0), last.Sub(t0))
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -24,8 +25,8 @@ type classScore struct {
 	name              string
 	label             int
 	total, hit, plain int
-	minutes           []float64 // from the onset to the first flag
-	rules             map[string]int
+	minutes           []float64      // from the onset to the first flag
+	read              map[string]int // flagged, by suspicion
 }
 
 // ruleScore is of one rule: how many unsafe and how many normal traces it flagged.
@@ -75,18 +76,16 @@ func (s *Scores) Add(t *Trace, o *Outcome) {
 func (s *Scores) count(in map[string]*classScore, name string, label int, t *Trace, o *Outcome, plain bool) {
 	c := in[fmt.Sprint(label, name)]
 	if c == nil {
-		c = &classScore{name: name, label: label, rules: map[string]int{}}
+		c = &classScore{name: name, label: label, read: map[string]int{}}
 		in[fmt.Sprint(label, name)] = c
 	}
 	c.total++
 	if plain {
 		c.plain++
 	}
-	for _, id := range o.Rules {
-		c.rules[id]++
-	}
 	if o.Flagged {
 		c.hit++
+		c.read[o.Suspicion]++
 		c.minutes = append(c.minutes, (*o.FirstFlagS-t.OnsetS)/60)
 	}
 }
@@ -103,6 +102,15 @@ func (c *classScore) median() float64 {
 	return (m[(len(m)-1)/2] + m[len(m)/2]) / 2
 }
 
+// readAs gives the suspicions, the commonest first.
+func (c *classScore) readAs() string {
+	all := slices.SortedFunc(maps.Keys(c.read), func(a, b string) int { return cmp.Or(c.read[b]-c.read[a], cmp.Compare(a, b)) })
+	for i, s := range all {
+		all[i] = fmt.Sprintf("%s %d", s, c.read[s])
+	}
+	return strings.Join(all, ", ")
+}
+
 // Write writes the tables: classes, worst first, then tiers, then rules, then ids.
 func (s *Scores) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -110,7 +118,7 @@ func (s *Scores) Write(w io.Writer) error {
 		head string
 		of   map[string]*classScore
 	}{{"class", s.classes}, {"all of a kind", s.sums}} {
-		fmt.Fprintf(t, "%s\twhat\tflagged\tshare\tplain thresholds\tmedian min\n", part.head)
+		fmt.Fprintf(t, "%s\twhat\tflagged\tshare\tplain thresholds\tmedian min\tread as\n", part.head)
 		for _, c := range worstFirst(part.of) {
 			what, median := "false alarms", ""
 			if c.label == 1 {
@@ -119,7 +127,7 @@ func (s *Scores) Write(w io.Writer) error {
 					median = fmt.Sprintf("%.1f", c.median())
 				}
 			}
-			fmt.Fprintf(t, "%s\t%s\t%d/%d\t%.1f %%\t%.1f %%\t%s\n", c.name, what, c.hit, c.total, 100*c.share(), 100*float64(c.plain)/float64(c.total), median)
+			fmt.Fprintf(t, "%s\t%s\t%d/%d\t%.1f %%\t%.1f %%\t%s\t%s\n", c.name, what, c.hit, c.total, 100*c.share(), 100*float64(c.plain)/float64(c.total), median, c.readAs())
 		}
 		fmt.Fprintln(t)
 	}

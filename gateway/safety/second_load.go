@@ -3,14 +3,15 @@ package safety
 import (
 	"fmt"
 	"math"
-
-	"pilewatch/devices"
 )
 
 // secondLoad sees that more than one thing draws from a port, by how it comes:
-//   - a sudden rise of a running load by step_w and step_percent, held for hold_min;
+//   - a sudden rise of a running load by step_w and step_percent, held for
+//     hold_min; in a taper, half as much again over where it would have fallen to;
+//     always by more than the noise before it;
 //   - two reports in a row surge_w and surge_percent over all that the session
-//     drew before (one, where the energy register confirms it);
+//     drew before (one, where the energy register confirms it), or the third that
+//     stands alone within two hours;
 //   - a start in stages: reports between a quarter and nine tenths of what it
 //     draws then, as when the second plug goes in a minute after the first.
 //
@@ -40,7 +41,7 @@ var (
 
 // unlimited are the thresholds of rules that are off: nothing reaches them.
 var unlimited = limits{hold: 4 * minute, step: math.MaxInt32, surge: math.MaxInt32, span: 12 * minute, tau: 70, standShare: -1000,
-	again: math.MaxInt32, peak: math.MaxInt32, peaks: math.MaxInt32, flat: math.MaxInt64}
+	again: math.MaxInt32, peak: math.MaxInt32, peaks: math.MaxInt32, start: math.MaxInt32, flat: math.MaxInt64}
 
 func newSecondLoad(t thresholds) detector { return &secondLoad{t} }
 
@@ -51,15 +52,15 @@ func (r *secondLoad) limit(x *limits) {
 
 func (r *secondLoad) see(p *port, stands level) level {
 	m := p.Charge.Model
-	if stands != none {
+	switch {
+	case m == nil:
+		return none
+	case stands != none:
 		return r.goes(p)
 	}
-	if m == nil {
-		return none
-	}
 	for _, k := range [...]kind{surge, risen, inStages} {
-		if f := m.Found[k]; f.At > p.Charge.Calm {
-			p.Charge.Second, p.Charge.Way = f, k
+		if f := m.Found[k]; f.At > m.Calm {
+			m.Second, m.Way = f, k
 			return warning
 		}
 	}
@@ -68,23 +69,24 @@ func (r *secondLoad) see(p *port, stands level) level {
 
 // goes reports whether the added load is gone: 5 minutes near the level before it.
 func (r *secondLoad) goes(p *port) level {
-	f := &p.Charge.Second
+	f := &p.Charge.Model.Second
 	mean, ok := p.Recent.mean(5 * minute)
 	if ok && p.Now-f.At > 6*minute && mean < int64(f.Before+(f.After-f.Before)/5) {
-		p.Charge.Calm = p.Now
+		p.Charge.Model.Calm = p.Now
 		return none
 	}
 	return unsure
 }
 
 func (r *secondLoad) tell(p *port, _ level) story {
-	f := p.Charge.Second
+	m := p.Charge.Model
+	f := m.Second
 	from, to := whole(int64(f.Before)), whole(int64(f.After))
 	s := story{suspicion: "power_strip"}
 	if f.After-f.Before >= 500_000 {
 		s.suspicion = "appliance" // no charger of an e-bike adds so much
 	}
-	switch p.Charge.Way {
+	switch m.Way {
 	case inStages:
 		s.zh = fmt.Sprintf("刚接上时功率分两级上升，先停在约 %s W，再升到 %s W，像先后插了两个充电器", from, to)
 		s.en = fmt.Sprintf("at the start the power rose in two stages, to about %s W and then to %s W, as if two chargers were plugged in one after the other", from, to)
@@ -98,10 +100,10 @@ func (r *secondLoad) tell(p *port, _ level) story {
 	}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"before_w": watts(int64(f.Before)), "after_w": watts(int64(f.After)), "step_w": watts(int64(f.After - f.Before)),
-		"step_at": int64(f.At / 1000), "way": [...]string{"start_in_stages", "rise"}[min(1, int(p.Charge.Way))], "thresholds": r.t}
-	if p.Charge.Way == surge {
+		"step_at": int64(f.At / 1000), "way": [...]string{"start_in_stages", "rise"}[min(1, int(m.Way))], "thresholds": r.t}
+	if m.Way == surge {
 		s.numbers["way"] = "surge"
 	}
-	s.curve = p.Recent.stretch(p.Now - f.At + devices.Millis(15*minute))
+	s.curve = p.Recent.stretch(p.Now - f.At + preCharge + 2*minute) // so that it can be judged again: no pre-charge
 	return s
 }

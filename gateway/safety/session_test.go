@@ -31,7 +31,7 @@ func TestExcessEnergyRisesWithTheSession(t *testing.T) {
 		if ev.LimitWh != 3200 || ev.EnergyWh < 3200 || ev.EnergyWh > 3300 {
 			t.Errorf("evidence %+v", ev)
 		}
-		if n := len(ev.Curve); n < 25 || n > 60 {
+		if n := len(ev.Curve); n < 25 || n > sketchSize {
 			t.Errorf("%d points for the whole session", n)
 		}
 	})

@@ -11,9 +11,9 @@ import (
 // What a port holds, in bytes, with its samples and the curve of its session.
 func TestAPortIsSmall(t *testing.T) {
 	held := func(p *port) int {
-		n := int(unsafe.Sizeof(*p)) + cap(p.Recent.ring)*int(unsafe.Sizeof(sample{})) + cap(p.Charge.Curve.Points)*int(unsafe.Sizeof(point{}))
-		if p.Charge.Model != nil {
-			n += int(unsafe.Sizeof(*p.Charge.Model))
+		n := int(unsafe.Sizeof(*p)) + cap(p.Recent.ring)*int(unsafe.Sizeof(packed{}))
+		if m := p.Charge.Model; m != nil {
+			n += int(unsafe.Sizeof(*m)) + cap(m.Curve.W)*4
 		}
 		return n
 	}
@@ -27,7 +27,7 @@ func TestAPortIsSmall(t *testing.T) {
 	}
 	idle := held(r.e.piles["P01"].Ports[0])
 	t.Logf("charging %d bytes, idle %d bytes", busy, idle)
-	if busy > 4096 || idle > 1536 {
+	if busy > 3072 || idle > 512 {
 		t.Errorf("charging %d bytes, idle %d bytes", busy, idle)
 	}
 }

@@ -2,67 +2,79 @@ package safety
 
 import "pilewatch/devices"
 
-// sketchSize is how many points a curve in evidence has at most.
-const sketchSize = 60
+const (
+	// sketchSize is how many points a curve in evidence has at most.
+	sketchSize = 120
+	// sketchWidth is how far apart they are at first: a session's first hour.
+	sketchWidth = 30 * second
+)
 
-// sketch is the curve of a whole session in at most sketchSize points. When it
-// is full, two points become one, so that the points are ever further apart.
+// sketch is the curve of a whole session in at most sketchSize points, evenly
+// apart. When it is full, two points become one.
 type sketch struct {
-	Points []point        `json:"points,omitempty"`
-	Width  devices.Millis `json:"width,omitempty"` // of a point
+	Begin devices.Millis `json:"begin,omitempty"`
+	Width devices.Millis `json:"width,omitempty"` // of a point
+	N     int32          `json:"n,omitempty"`     // samples in the newest point
+	W     []int32        `json:"w,omitempty"`     // mW, the mean of each point; noPoint where nothing was heard
 }
 
-// point is the mean power from T on.
-type point struct {
-	T devices.Millis `json:"t"`
-	W int32          `json:"w"` // mW
-	N int32          `json:"n"` // samples
-}
+const noPoint = -1
 
 func (s *sketch) add(at devices.Millis, mW int64) {
-	if s.Points == nil {
-		s.Points, s.Width = make([]point, 0, sketchSize), 60_000
+	if s.W == nil {
+		s.Begin, s.Width, s.W = at, sketchWidth, make([]int32, 0, sketchSize)
 	}
-	if n := len(s.Points); n > 0 && at < s.Points[n-1].T+s.Width {
-		last := &s.Points[n-1]
-		last.N++
-		last.W += (int32(mW) - last.W) / last.N
-		return
-	}
-	if len(s.Points) == sketchSize {
+	for at-s.Begin >= sketchSize*s.Width {
 		s.halve()
-		s.add(at, mW)
+	}
+	i := int((at - s.Begin) / s.Width)
+	if i < len(s.W)-1 {
 		return
 	}
-	s.Points = append(s.Points, point{at, int32(mW), 1})
+	if i >= len(s.W) {
+		for len(s.W) < i {
+			s.W = append(s.W, noPoint)
+		}
+		s.W, s.N = append(s.W, int32(mW)), 1
+		return
+	}
+	s.N++
+	s.W[i] += (int32(mW) - s.W[i]) / s.N
 }
 
-// halve joins points that lie within twice the width.
+// halve makes one point of two.
 func (s *sketch) halve() {
 	s.Width *= 2
-	kept := s.Points[:1]
-	for _, p := range s.Points[1:] {
-		last := &kept[len(kept)-1]
-		if p.T >= last.T+s.Width {
-			kept = append(kept, p)
-			continue
+	n := (len(s.W) + 1) / 2
+	for i := range n {
+		a, b := s.W[2*i], int32(noPoint)
+		if 2*i+1 < len(s.W) {
+			b = s.W[2*i+1]
 		}
-		last.W = int32((int64(last.W)*int64(last.N) + int64(p.W)*int64(p.N)) / int64(last.N+p.N))
-		last.N += p.N
+		switch {
+		case a == noPoint:
+			a = b
+		case b != noPoint:
+			a += (b - a) / 2
+		}
+		s.W[i] = a
 	}
-	s.Points = kept
+	s.W = s.W[:n]
 }
 
 // curve gives the points as they go into evidence: Unix seconds and watts.
 func (s *sketch) curve() [][2]float64 {
-	c := make([][2]float64, len(s.Points))
-	for i, p := range s.Points {
-		c[i] = plot(p.T, int64(p.W))
+	c := make([][2]float64, 0, len(s.W))
+	for i, w := range s.W {
+		if w != noPoint {
+			c = append(c, plot(s.Begin+devices.Millis(i)*s.Width, int64(w)))
+		}
 	}
 	return c
 }
 
-// stretch gives the samples of the last d, joined where they are too many.
+// stretch gives the samples of the last d, as they came, joined where they are
+// too many.
 func (w *window) stretch(d devices.Millis) [][2]float64 {
 	n := 0
 	for n < w.len() && w.at(0).T-w.at(n).T <= d {

@@ -29,13 +29,44 @@ func (e *Engine) message(f *ledger.Flag, at place, when devices.Millis, s story)
 			enPlace = strings.ToUpper(enPlace[:1]) + enPlace[1:]
 		}
 	}
-	endZH, endEN := suspicionZH(s.suspicion), suspicionEN(s.suspicion)
-	if f.Severity == ledger.Info && s.suspicion != "home_charging" {
-		endZH, endEN = "仅供了解，暂不需要上门。", "For information: no visit is needed yet."
-	}
-	zh = fmt.Sprintf("%s，%s：%s。%s", zhPlace, t.Format("1月2日 15:04"), s.zh, endZH)
-	en = fmt.Sprintf("%s, %s: %s. %s", enPlace, t.Format("2 Jan 15:04"), s.en, endEN)
+	endZH, endEN := ending(levelOf(f.Severity), &s)
+	alsoZH, alsoEN := alsoSeen(s.also)
+	zh = fmt.Sprintf("%s，%s：%s%s。%s", zhPlace, t.Format("1月2日 15:04"), s.zh, alsoZH, endZH)
+	en = fmt.Sprintf("%s, %s: %s%s. %s", enPlace, t.Format("2 Jan 15:04"), s.en, alsoEN, endEN)
 	return zh, en
+}
+
+// alsoSeen names the other signs of the session.
+func alsoSeen(also []sign) (zh, en string) {
+	if len(also) == 0 {
+		return "", ""
+	}
+	var zhs, ens []string
+	for _, x := range also {
+		zhs, ens = append(zhs, x.zh), append(ens, x.en)
+	}
+	en = ens[len(ens)-1]
+	if n := len(ens) - 1; n > 0 {
+		en = strings.Join(ens[:n], ", ") + " and " + en
+	}
+	return "；本次充电另见" + strings.Join(zhs, "、"), "; this session also showed " + en
+}
+
+// ending says what is suspected and what to do now, as the severity and the
+// advice have it: what is for information asks for no visit, but where the rule is
+// for the list of visits.
+func ending(l level, s *story) (zh, en string) {
+	switch {
+	case s.visit && s.suspicion == "home_charging":
+		return "可能改在家里充电，已列入走访清单，方便时请上门了解情况并提供帮助。", "It may be charged at home now, and is on the list of visits: when convenient, please visit and offer help."
+	case s.visit:
+		return "已列入走访清单，方便时上门看看。", "It is on the list of visits: please call when convenient."
+	case l == info:
+		return "仅供了解，不必专门上门。", "For information: no visit is needed."
+	case s.suspicion == "power_strip" && len(s.also) > 0:
+		return "合起来看，疑似桩上插座接了插线板，请上门了解情况并提供帮助。", "Taken together, a power strip on a pile socket is suspected: please visit and offer help."
+	}
+	return suspicionZH(s.suspicion), suspicionEN(s.suspicion)
 }
 
 // building gives a building's name as people say it.
@@ -58,10 +89,8 @@ func suspicionZH(suspicion string) string {
 		return "疑似充电时间过长，请上门了解情况并提供帮助。"
 	case "hardware":
 		return "疑似设备或线路问题，请尽快到现场查看。"
-	case "home_charging":
-		return "可能改在家里充电，请上门了解情况并提供帮助。"
 	}
-	return "请到现场查看。"
+	return "请上门了解情况并提供帮助。"
 }
 
 func suspicionEN(suspicion string) string {
@@ -74,12 +103,10 @@ func suspicionEN(suspicion string) string {
 		return "A very large charger is suspected: please visit and offer help."
 	case "overlong":
 		return "An overlong charge is suspected: please visit and offer help."
-	case "home_charging":
-		return "It may be charged at home now: please visit and offer help."
 	case "hardware":
 		return "A fault of the equipment is suspected: please look at it soon."
 	}
-	return "Please have a look."
+	return "Please visit and offer help."
 }
 
 // adviceFor says what a visitor should look for and offer.
@@ -105,6 +132,15 @@ func adviceFor(suspicion string) (zh, en string) {
 			"Make sure that it is safe first: with smoke or water switch the power off and touch nothing; then call the maintainer."
 	}
 	return "见面时了解一下情况，看看是否需要帮助。", "Ask how things are when you meet, and whether help is needed."
+}
+
+// everyDays says how often something happens, in whole days.
+func everyDays(gap devices.Millis) (zh, en string) {
+	n := (gap + day/2) / day
+	if n <= 1 {
+		return "每天", "every day"
+	}
+	return fmt.Sprintf("每 %d 天", n), fmt.Sprintf("every %d days", n)
 }
 
 // whole gives a power in whole watts.

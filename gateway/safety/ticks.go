@@ -83,6 +83,35 @@ func (r *ticks) rank(i, j, how int) int32 {
 	return s[0]
 }
 
+// sorted puts the powers of the ticks from i to j into b, ascending.
+func (r *ticks) sorted(b *[tickCount]int32, i, j int) []int32 {
+	n := 0
+	for k := max(0, i); k <= min(j, r.n-1); k++ {
+		b[n] = r.at(k).W
+		n++
+	}
+	slices.Sort(b[:n])
+	return b[:n]
+}
+
+// span gives the lowest and the highest of the ticks from i to j.
+func (r *ticks) span(i, j int) (low, high int32) {
+	low, high = r.at(i).W, r.at(i).W
+	for k := i + 1; k <= j; k++ {
+		low, high = min(low, r.at(k).W), max(high, r.at(k).W)
+	}
+	return low, high
+}
+
+// middle is the median of all ticks from i to j; 0 for none.
+func (r *ticks) middle(i, j int) int32 {
+	var b [tickCount]int32
+	if s := r.sorted(&b, i, j); len(s) > 0 {
+		return s[len(s)/2]
+	}
+	return 0
+}
+
 // MarshalJSON writes the ticks as one flat list, oldest first.
 func (r ticks) MarshalJSON() ([]byte, error) {
 	flat := make([]int32, 0, 2*r.n)

@@ -31,6 +31,8 @@ type Trace struct {
 	Tier   string   `json:"tier,omitempty"`
 	OnsetS float64  `json:"onset_s,omitempty"` // when the unsafe part begins
 	Source []string `json:"source,omitempty"`
+
+	packMWh int64 // nominal energy of the registered pack; 0: not known
 }
 
 // Outcome is what the rules said of a trace.
@@ -39,9 +41,10 @@ type Outcome struct {
 	Flagged    bool     `json:"flagged"` // a flag of warning or critical was raised
 	Rules      []string `json:"rules"`   // those that raised one, in order
 	FirstFlagS *float64 `json:"first_flag_s,omitempty"`
-	Severity   string   `json:"severity,omitempty"` // the gravest
-	Suspicion  string   `json:"suspicion,omitempty"`
-	Info       []string `json:"info,omitempty"` // rules that told of something for information
+	Severity   string   `json:"severity,omitempty"`   // the gravest
+	Suspicion  string   `json:"suspicion,omitempty"`  // what all of them lead to
+	Info       []string `json:"info,omitempty"`       // rules that told of something for information
+	TooCoarse  []string `json:"too_coarse,omitempty"` // rules that see less than they promise at this interval
 	MessageZH  string   `json:"-"`
 	MessageEN  string   `json:"-"`
 }
@@ -95,8 +98,9 @@ func (t *Trace) check() error {
 	return nil
 }
 
-// tracePile and traceDay are where and when traces are taken to have been.
-const tracePile = "TRACE"
+// tracePile, traceCard and traceDay are where, whose and when traces are taken to
+// have been.
+const tracePile, traceCard = "TRACE", "TRACE"
 
 var traceDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
@@ -105,6 +109,9 @@ var traceDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 func Judge(rules Rules, t *Trace) (Outcome, error) {
 	set := session.DefaultSettings()
 	set.Piles = map[string]session.Pile{tracePile: {Ports: 1, MaxPortMW: int64(t.PileMaxW * 1000)}}
+	if t.packMWh > 0 {
+		set.Cards = map[string]session.Card{traceCard: {Bikes: 1, PackMWh: t.packMWh}}
+	}
 	state, err := session.NewState(set)
 	if err != nil {
 		return Outcome{}, err
@@ -131,6 +138,7 @@ func Judge(rules Rules, t *Trace) (Outcome, error) {
 		}
 	}
 	e.Settle(note)
+	out.TooCoarse = e.TooCoarse()[tracePile]
 	return out, nil
 }
 
@@ -139,6 +147,9 @@ func (t *Trace) entry(i int, zero devices.Millis) ledger.Entry {
 	p := t.Points[i]
 	when := zero + devices.Millis(math.Round(p[0]*1000))
 	r := devices.Reading{Pile: tracePile, Port: 1, Time: when, DeviceTime: true, PowerMW: int64(math.Round(p[1] * 1000))}
+	if t.packMWh > 0 {
+		r.Card = traceCard
+	}
 	if len(t.EnergyWh) > 0 {
 		r.EnergyMWh, r.Has = int64(math.Round(t.EnergyWh[i]*1000)), devices.HasEnergy
 	}
@@ -163,9 +174,9 @@ func (o *Outcome) note(c FlagChange, zero devices.Millis) {
 	}
 	if !o.Flagged {
 		at := max(f.RaisedAt, f.SeverityAt).Sub(zero).Seconds()
-		o.Flagged, o.FirstFlagS, o.Suspicion = true, &at, f.Suspicion
-		o.MessageZH, o.MessageEN = f.Message, f.MessageEN
+		o.Flagged, o.FirstFlagS = true, &at
 	}
+	o.Suspicion, o.MessageZH, o.MessageEN = f.Suspicion, f.Message, f.MessageEN // the newest knows most
 	if o.Severity == "" || l > levelOf(o.Severity) {
 		o.Severity = f.Severity
 	}

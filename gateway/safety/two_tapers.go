@@ -23,7 +23,7 @@ import "fmt"
 type twoTapers struct{ t thresholds }
 
 var (
-	twoTapersDefaults = map[string]float64{"stand_min": 12, "stand_percent": 45, "float_percent": 15, "tau_min": 90, "again_factor": 4}
+	twoTapersDefaults = map[string]float64{"stand_min": 12, "stand_percent": 45, "float_percent": 15, "tau_min": 90, "again_factor": 2}
 	twoTapersMax      = map[string]float64{"stand_min": 30}
 )
 
@@ -54,7 +54,7 @@ func (r *twoTapers) tell(p *port, _ level) story {
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
 	s.numbers = numbers{"peak_w": watts(int64(f.Peak)), "before_w": watts(int64(f.Before)), "level_w": watts(int64(f.After)),
 		"way": map[kind]string{fallsAgain: "second_taper", comesToStand: "stand"}[k], "thresholds": r.t}
-	s.curve = p.Charge.Curve.curve()
+	s.curve = p.Charge.Model.Curve.curve()
 	return s
 }
 
@@ -67,8 +67,8 @@ func (c *charge) found(stands level, kinds ...kind) level {
 		return none
 	}
 	for _, k := range kinds {
-		if c.Model.Found[k].At != 0 && !c.Told[k] {
-			c.Told[k] = true
+		if c.Model.Found[k].At != 0 && !c.Model.Told[k] {
+			c.Model.Told[k] = true
 			return warning
 		}
 	}

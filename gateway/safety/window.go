@@ -3,6 +3,7 @@ package safety
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"pilewatch/devices"
@@ -30,8 +31,15 @@ const (
 
 // window is the recent past of a port, oldest first, strictly ascending in time.
 type window struct {
-	ring []sample
+	base devices.Millis
+	ring []packed
 	head int // the oldest, when the ring is full
+}
+
+// packed is a sample as it is kept: a city has a million ports.
+type packed struct {
+	After  uint32 // ms since the base
+	W, Reg int32
 }
 
 func (w *window) len() int { return len(w.ring) }
@@ -39,24 +47,42 @@ func (w *window) len() int { return len(w.ring) }
 // at gives the i-th sample from the newest: 0 is the newest.
 func (w *window) at(i int) sample {
 	n := len(w.ring)
-	return w.ring[(w.head+n-1-i)%n]
+	x := &w.ring[(w.head+n-1-i)%n]
+	return sample{w.base + devices.Millis(x.After), x.W, x.Reg}
 }
 
-func (w *window) newest() *sample {
+func (w *window) newest() *packed {
 	n := len(w.ring)
 	return &w.ring[(w.head+n-1)%n]
 }
 
+// pack gives a sample as it is kept. The base moves on once in 49 days; over a hole
+// so long nothing is kept.
+func (w *window) pack(s sample) packed {
+	if n := len(w.ring); n > 0 && s.T-w.base > math.MaxUint32 {
+		oldest := w.ring[w.head%n].After
+		for i := range w.ring {
+			w.ring[i].After -= oldest
+		}
+		w.base += devices.Millis(oldest)
+	}
+	if len(w.ring) == 0 || s.T-w.base > math.MaxUint32 {
+		w.base, w.ring, w.head = s.T, w.ring[:0], 0
+	}
+	return packed{uint32(s.T - w.base), s.W, s.Reg}
+}
+
 // push adds a sample that is newer than all others.
 func (w *window) push(s sample) {
+	x := w.pack(s)
 	switch {
 	case len(w.ring) < windowSize:
 		if cap(w.ring) <= len(w.ring) { // a session begins: at once, so that no reading of it allocates
-			w.ring = append(make([]sample, 0, windowSize), w.ring...)
+			w.ring = append(make([]packed, 0, windowSize), w.ring...)
 		}
-		w.ring = append(w.ring, s)
+		w.ring = append(w.ring, x)
 	default:
-		w.ring[w.head] = s
+		w.ring[w.head] = x
 		w.head = (w.head + 1) % windowSize
 	}
 }
@@ -65,17 +91,18 @@ func (w *window) push(s sample) {
 // of the time.
 func (w *window) pushIdle(s sample) {
 	if cap(w.ring) > idleSize || w.ring == nil {
-		few := make([]sample, 0, idleSize)
+		few := window{ring: make([]packed, 0, idleSize)}
 		for i := min(w.len(), idleSize-1) - 1; i >= 0; i-- {
-			few = append(few, w.at(i))
+			few.ring = append(few.ring, few.pack(w.at(i)))
 		}
-		w.ring, w.head = few, 0
+		*w = few
 	}
 	if len(w.ring) == idleSize {
 		copy(w.ring, w.ring[1:])
 		w.ring = w.ring[:idleSize-1]
 	}
-	w.ring = append(w.ring, s)
+	x := w.pack(s)
+	w.ring = append(w.ring, x)
 }
 
 // cut forgets what is not after an instant, but for the newest sample.

@@ -107,10 +107,12 @@ func TestASessionCutAtAnyBoundaryCostsItsBands(t *testing.T) {
 			left := mWh
 			for from := at; ; {
 				band, end := tf.segment(loc, from)
-				for next, until := band, end; end < to && next == band; end = until { // a changed clock is no boundary
-					if next, until = tf.segment(loc, end); next != band {
+				for end < to { // a changed clock is no boundary
+					next, until := tf.segment(loc, end)
+					if next != band {
 						break
 					}
+					end = until
 				}
 				if end >= to {
 					tf.Split(loc, from, to, left, cut)

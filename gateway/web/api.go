@@ -18,6 +18,12 @@ func (s *Server) listPiles(r *http.Request) (any, error) {
 	}
 	items := []pileView{}
 	s.Live.View(func(st *session.State) { items = append(items, s.pileViews(st, f)...) })
+	if s.TooCoarse != nil {
+		coarse := s.TooCoarse()
+		for i := range items {
+			items[i].TooCoarse = coarse[items[i].Pile]
+		}
+	}
 	return cut(items, f.Limit, func(v *pileView) string { return v.Pile }), nil
 }
 

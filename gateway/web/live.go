@@ -25,6 +25,8 @@ type pileView struct {
 	RSSI         *int32 `json:"rssi"`
 	MainEnergyWh *milli `json:"main_energy_wh"`
 	Ports        int    `json:"ports"`
+	// TooCoarse are the rules for which it reports too seldom; left out where it does not.
+	TooCoarse []string `json:"too_coarse,omitempty"`
 }
 
 // portView is a port as it is now.

@@ -66,7 +66,10 @@ type Config struct {
 	Judged   func(ledger.Verdict)    // told of a verdict that was kept; nil for nobody
 	Channels func() []Channel        // of alerts; nil for none
 	Now      func() time.Time        // nil for time.Now
-	Log      *slog.Logger
+	// TooCoarse gives, by pile, the rules that see less than they promise at the
+	// interval at which it reports; nil for none.
+	TooCoarse func() map[string][]string
+	Log       *slog.Logger
 }
 
 // Server is the handler of everything that is served.

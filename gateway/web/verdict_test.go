@@ -126,3 +126,17 @@ func TestWhoMaySayWhat(t *testing.T) {
 		t.Errorf("kept %+v", all)
 	}
 }
+
+func TestAPileSaysForWhichRulesItReportsTooSeldom(t *testing.T) {
+	w := newWorld(t)
+	s := serverOf(w, func(c *Config) {
+		c.TooCoarse = func() map[string][]string { return map[string][]string{"P03": {"hot_burst", "second_load"}} }
+	})
+	for pile, want := range map[string]bool{"P03": true, "P10": false} {
+		got := httptest.NewRecorder()
+		s.ServeHTTP(got, here(httptest.NewRequest(http.MethodGet, "/api/v1/piles?pile="+pile, nil)))
+		if said := strings.Contains(got.Body.String(), `"too_coarse":["hot_burst","second_load"]`); got.Code != http.StatusOK || said != want {
+			t.Errorf("%s: %d %s", pile, got.Code, got.Body)
+		}
+	}
+}

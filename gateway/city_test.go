@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"pilewatch/gateway/realserver"
+)
+
+// A city: a million ports, of which a quarter charge, report every 30 s.
+const (
+	cityPiles    = 83_333
+	cityPorts    = 12
+	cityCharging = 3 // of the ports of a pile
+	cityInterval = 30 * time.Second
+	cityRounds   = 2
+)
+
+// appendCityReport writes what a pile says in a round.
+func appendCityReport(b []byte, pile, round int, at time.Time) []byte {
+	b = at.AppendFormat(append(b, `{"ts":"`...), time.RFC3339)
+	b = append(b, `","ports":[`...)
+	for port := 1; port <= cityPorts; port++ {
+		if port > 1 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, `{"port":`...), int64(port), 10)
+		wh := int64(pile*100 + port*10_000)
+		if port <= cityCharging {
+			w := int64(90 + (pile*7+port*31)%200)
+			b = strconv.AppendInt(append(b, `,"state":"charging","w":`...), w, 10)
+			b = append(b, `,"v":221.3,"card":"04`...)
+			b = append(strconv.AppendInt(b, int64(1_000_000+pile*cityPorts+port), 16), '"')
+			wh += w * int64(round) / 120
+		} else {
+			b = append(b, `,"state":"idle","w":0`...)
+		}
+		b = append(strconv.AppendInt(append(b, `,"wh":`...), wh, 10), '}')
+	}
+	return append(b, "]}"...)
+}
+
+// publishCity lets every pile report once a round, evenly over the interval.
+func publishCity(b *testing.B, addr string) {
+	c := dialRaw(b, addr, "city")
+	defer c.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(io.Discard, bufio.NewReader(c), 4*cityPiles*cityRounds) // PUBACKs
+		done <- err
+	}()
+	var out, payload []byte
+	sent, began := 0, time.Now()
+	for tick := time.NewTicker(50 * time.Millisecond); sent < cityPiles*cityRounds; <-tick.C {
+		due := min(int(time.Since(began)*cityPiles/cityInterval), cityPiles*cityRounds)
+		for out = out[:0]; sent < due; sent++ {
+			pile, round := sent%cityPiles, sent/cityPiles
+			payload = appendCityReport(payload[:0], pile, round, time.Now())
+			out = appendPublish(out, fmt.Sprintf("pilewatch/v1/city/P%05d/telemetry", pile), uint16(sent%65535+1), payload)
+		}
+		if _, err := c.Write(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkCity lives three minutes of a city in three minutes, kills the gateway
+// and starts it again: how much of a core it takes, how much memory, and how long
+// until it is ready again.
+func BenchmarkCity(b *testing.B) {
+	b.Setenv("GOMEMLIMIT", "1400MiB")
+	for b.Loop() {
+		mosquitto := realserver.Mosquitto(b, realserver.MosquittoOptions{Memory: true})
+		dir, addr := b.TempDir(), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b))
+		more := fmt.Sprintf("data_dir: %q\ninfluxdb: {url: %q, bucket: pilewatch}", filepath.Join(dir, "data"), sinkOfNothing(b))
+		cfg := settingsFile(b, dir, mosquitto.URL, addr, more)
+		g := start(b, addr, "run", "--config", cfg)
+		before, began := used(b, g.cmd.Process.Pid), time.Now()
+		publishCity(b, mosquitto.Addr)
+		lived := time.Since(began)
+		committed := g.deliver(b, cityPiles*cityPorts*cityRounds, 2*time.Second)
+		after := used(b, g.cmd.Process.Pid)
+		b.ReportMetric(100*(after.cpu-before.cpu).Seconds()/lived.Seconds(), "core-%")
+		b.ReportMetric(after.peak, "MB")
+		b.ReportMetric(committed.Sub(began.Add(lived)).Seconds(), "behind-s")
+		g.kill()
+		began = time.Now()
+		g = start(b, addr, "run", "--config", cfg) // until it is ready
+		b.ReportMetric(time.Since(began).Seconds(), "restart-s")
+		b.ReportMetric(used(b, g.cmd.Process.Pid).peak, "restart-MB")
+		g.stop()
+		mosquitto.Stop()
+	}
+	b.ReportMetric(0, "ns/op")
+}
