@@ -35,6 +35,13 @@ func need(t testing.TB, program, get string) string {
 	return ""
 }
 
+// Need ends the test, as a missing server does, where a program that a script calls
+// is not installed; pkg is the Debian package that has it.
+func Need(t testing.TB, program, pkg string) {
+	t.Helper()
+	need(t, program, "apt-get install -y --no-install-recommends "+pkg)
+}
+
 // find looks in PATH, where Debian puts servers (a user's PATH may lack it),
 // where deploy/test puts what it builds, and where go install does. It gives ""
 // where the program is in none of them.
