@@ -214,8 +214,8 @@ func TestWhatAnAccountantStumblesOverIsSaid(t *testing.T) {
 	}
 	for _, want := range []string{
 		"2026-10 is not closed, and its figures may change: see `pilewatch close-month 2026-10`\n",
-		"1 of 6 lines have no tariff and are exported with empty fees: add one to tariffs with a valid_from before them\n",
-		"1 of 6 lines are of no registered card, and no household pays for them: add the cards to the registry\n",
+		"1 of 6 lines have no tariff and are exported with empty fees: a tariff that is added now prices what starts from then on; bill these by hand\n",
+		"1 of 6 lines are of no registered card, and no household pays for them: add the cards to the registry, for what starts from then on, and bill these by hand\n",
 		"3 of 6 lines are estimated (估算): see `pilewatch explain SESSION`\n",
 		"1 of 6 lines ended because the pile fell silent (失联)\n",
 	} {
