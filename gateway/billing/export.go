@@ -81,7 +81,8 @@ type export struct {
 	*Book
 	Request
 	words
-	sum Summary
+	sum    Summary
+	prices priceList
 }
 
 // lines calls do with each line that is asked for, and sums them up.

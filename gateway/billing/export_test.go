@@ -378,8 +378,15 @@ func TestStatementsPrintOneHouseholdAPage(t *testing.T) {
 	if err := os.WriteFile(file, e.export(Request{What: "notice", Format: "html", Span: Span{Month: "2026-11"}}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if p := realserver.Print(t, file); len(p.Pages) != 1 || !strings.Contains(p.Pages[0], "公示") {
-		t.Errorf("the notice: %q", p.Pages)
+	p = realserver.Print(t, file)
+	notice := strings.Join(strings.Fields(strings.Join(p.Pages, "")), "")
+	for _, want := range []string{"公示", "2026-合表：电费每千瓦时全天0.641元；服务费每千瓦时0.3元", "2026-11-分时：电费每千瓦时峰0.617、谷0.307元；服务费功率≤200W每小时0.25元"} {
+		if !strings.Contains(notice, want) {
+			t.Errorf("the notice has no %q:\n%s", want, notice)
+		}
+	}
+	if len(p.Pages) != 1 || strings.Contains(notice, "住户") {
+		t.Errorf("the notice of buildings: %q", p.Pages)
 	}
 }
 

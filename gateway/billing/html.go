@@ -25,6 +25,7 @@ type page struct {
 	Draft, Landscape                  bool
 	Style                             template.CSS
 	Head, Total                       []htmlCell
+	Prices                            []string // of a notice
 }
 
 // T gives a text in the page's language.
@@ -43,7 +44,7 @@ func (x *export) page(title string) page {
 	h := x.head(x.Month)
 	return page{
 		words: x.words, Estate: h.Estate, Phone: h.Phone, Title: title, Span: x.title(), Style: template.CSS(style), //nolint:gosec // our own
-		Draft: x.What != "flags" && x.Month != "" && !x.Closed(x.Month),
+		Prices: x.prices.text(x.words), Draft: x.What != "flags" && x.Month != "" && !x.Closed(x.Month),
 	}
 }
 

@@ -41,6 +41,7 @@ func (x *export) monthStatements(ctx context.Context, month string, keep bool) (
 			return nil
 		}
 		x.sum.add(ln)
+		x.prices.add(ln)
 		building, room := ln.home()
 		key := statementKey{building, ln.Session.Household}
 		st := of[key]
