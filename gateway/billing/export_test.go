@@ -334,6 +334,26 @@ func readCSV(t *testing.T, file string) [][]string {
 	return rows
 }
 
+// TestUnknownCardsHaveTheirPreviousMonth, a building each, open or closed, so that
+// the statements' previous energy is that month's.
+func TestUnknownCardsHaveTheirPreviousMonth(t *testing.T) {
+	e := newEstate(t)
+	e.add(
+		e.charge("", "DEADBEEF99", "P03", 4, "2026-10-22 10:00:00", time.Hour, 100_000), e.charge("", "DEADBEEF98", "P01", 4, "2026-10-23 10:00:00", time.Hour, 20_000),
+		e.charge("", "DEADBEEF99", "P03", 4, "2026-11-22 10:00:00", time.Hour, 3_000), e.charge("", "DEADBEEF98", "P01", 4, "2026-11-23 10:00:00", time.Hour, 400),
+	)
+	for _, closed := range []bool{false, true} {
+		if closed {
+			e.close("2026-10")
+			e.close("2026-11")
+		}
+		list, _, err := e.book().Page(t.Context(), Span{Month: "2026-11"}, "", 10)
+		if err != nil || len(list) != 2 || list[0].PreviousMWh != 20_000 || list[1].PreviousMWh != 100_000 {
+			t.Errorf("closed %v: %+v, %v", closed, list, err)
+		}
+	}
+}
+
 // TestStatementsPrintOneHouseholdAPage prints the statements with Chromium.
 func TestStatementsPrintOneHouseholdAPage(t *testing.T) {
 	e := newEstate(t)

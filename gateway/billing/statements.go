@@ -46,7 +46,7 @@ func (x *export) monthStatements(ctx context.Context, month string, keep bool) (
 		key := statementKey{building, ln.Session.Household}
 		st := of[key]
 		if st == nil {
-			st = &Statement{Period: month, Building: building, Household: key.household, PreviousMWh: previous[key.household], room: room}
+			st = &Statement{Period: month, Building: building, Household: key.household, PreviousMWh: previous[payer(building, key.household)], room: room}
 			of[key] = st
 		}
 		st.add(ln)
