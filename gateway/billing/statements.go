@@ -131,7 +131,7 @@ func (x *export) statementRow(st *Statement) []value {
 }
 
 func (x *export) statementLayout() *layout {
-	return &layout{words: x.words, location: x.Location, columns: statementColumns, counted: 3, unit: x.pick("户", " rows")}
+	return &layout{words: x.words, location: x.Location, columns: statementColumns, counted: 3, unit: x.pick("行", " rows")}
 }
 
 func (x *export) statements(ctx context.Context, w io.Writer) error {
