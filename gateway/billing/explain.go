@@ -168,10 +168,11 @@ func (e *explainer) energy() {
 	e.step("电量", "Energy")
 	switch {
 	case s.MeterStartMWh >= 0 && s.MeterEndMWh >= 0:
-		advance := s.MeterEndMWh - s.MeterStartMWh
-		e.say("  电表读数 %s − %s = %s kWh", "  register %s - %s = %s kWh", kWh(s.MeterEndMWh), kWh(s.MeterStartMWh), kWh(advance))
-		if advance != s.EnergyMWh {
-			e.say("  读数有跳变或回退，不可信的部分按功率×时间计，计费电量 %s kWh", "  the register jumped or fell; where it was not believed, power x time counts: billed %s kWh", kWh(s.EnergyMWh))
+		if advance := s.MeterEndMWh - s.MeterStartMWh; advance == s.EnergyMWh {
+			e.say("  电表读数 %s − %s = %s kWh", "  register %s - %s = %s kWh", kWh(s.MeterEndMWh), kWh(s.MeterStartMWh), kWh(advance))
+		} else {
+			e.say("  电表读数起 %s，止 %s kWh，其间有跳变或回退", "  register %s at the start, %s kWh at the end; in between it jumped or fell", kWh(s.MeterStartMWh), kWh(s.MeterEndMWh))
+			e.say("  可信部分按读数，其余按功率×时间：%s kWh", "  its advance where it is believed, else power x time: %s kWh", kWh(s.EnergyMWh))
 		}
 	case s.Quality&session.Late != 0 && s.SettledMWh == s.EnergyMWh:
 		e.say("  按桩保存的订单：%s kWh，按时间平均分摊", "  the order that the pile stored: %s kWh, spread evenly over its time", kWh(s.EnergyMWh))
@@ -212,13 +213,27 @@ func (e *explainer) service() {
 		e.say("  该版本电价已从配置中改动或删除，计费时得 %s 元", "  the tariff of that name was changed or removed since; it was billed at %s yuan", yuan(s.ServiceFen))
 		return
 	case p.ByPower:
+		peak := decimal.New(s.PeakMW, -3).String() // to the mW, for a tier ends at one
 		seconds := strconv.FormatInt(int64(s.Duration()/time.Second), 10)
 		if s.PeakMW > p.UpToMW {
-			e.say("  峰值功率高于最高档 %s W，按最高档计", "  the peak power is over the last tier, %s W, which holds", trim(watts(p.UpToMW)))
+			e.say("  峰值功率 %s W 高于最高档 %s W，按最高档计：%s 秒 ÷ 3600 × 每小时 %s 元 = %s 元", "  the peak power, %s W, is over the last tier, %s W, which holds: %s s / 3600 x %s yuan an hour = %s yuan",
+				peak, trim(watts(p.UpToMW)), seconds, p.PerHour.String(), hourly(s.Duration(), p.PerHour))
+			break
 		}
-		e.say("  峰值功率 %s W，适用档位 ≤ %s W：%s 秒 ÷ 3600 × 每小时 %s 元", "  peak power %s W, tier up to %s W: %s s / 3600 x %s yuan an hour", watts(s.PeakMW), trim(watts(p.UpToMW)), seconds, p.PerHour.String())
+		e.say("  峰值功率 %s W，适用档位 ≤ %s W：%s 秒 ÷ 3600 × 每小时 %s 元 = %s 元", "  peak power %s W, tier up to %s W: %s s / 3600 x %s yuan an hour = %s yuan",
+			peak, trim(watts(p.UpToMW)), seconds, p.PerHour.String(), hourly(s.Duration(), p.PerHour))
 	default:
 		e.say("  %s kWh × %s 元 = %s 元", "  %s kWh x %s yuan = %s yuan", kWh(s.EnergyMWh), p.PerKWh.String(), tariff.Amount(s.EnergyMWh, p.PerKWh))
 	}
 	e.say("  四舍五入到分：%s 元", "  rounded to the fen, half up: %s yuan", yuan(s.ServiceFen))
+}
+
+// hourly is what whole seconds cost at a price an hour, in yuan; dots stand for more
+// decimals than are written.
+func hourly(d time.Duration, price tariff.Micro) string {
+	q, rest := decimal.NewFromInt(int64(d/time.Second)).Mul(decimal.New(int64(price), -6)).QuoRem(decimal.NewFromInt(3600), 6)
+	if rest.IsZero() {
+		return q.String()
+	}
+	return q.String() + "…"
 }

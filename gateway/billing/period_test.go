@@ -173,6 +173,33 @@ func TestExplainTellsWhatIsStillDue(t *testing.T) {
 	}
 }
 
+// TestExplainShowsWhichTierAndWhatWasBelieved: a peak a milliwatt over a tier, one
+// over all, and a register that fell.
+func TestExplainShowsWhichTierAndWhatWasBelieved(t *testing.T) {
+	e := newEstate(t)
+	over := e.charge("1-603", "04A1B2C3", "P01", 2, "2026-11-05 19:45:00", 601*time.Minute, 1_500_000)
+	last := e.charge("1-603", "04A1B2C3", "P01", 3, "2026-11-05 19:45:00", 2*time.Hour, 1_500_000)
+	over.PeakMW, last.PeakMW, last.MeterEndMWh = 200_001, 900_000, 5
+	for _, s := range []*session.Session{over, last} {
+		reprice(s, &e.config.Tariffs[1], e.config.Location)
+	}
+	e.add(over, last)
+	for id, want := range map[string][]string{
+		over.ID: {"峰值功率 200.001 W，适用档位 ≤ 400 W：36060 秒 ÷ 3600 × 每小时 0.5 元 = 5.008333… 元\n  四舍五入到分：5.01 元"},
+		last.ID: {"峰值功率 900 W 高于最高档 800 W，按最高档计：7200 秒 ÷ 3600 × 每小时 1 元 = 2 元", "电表读数起 1000.000，止 0.000005 kWh，其间有跳变或回退\n  可信部分按读数，其余按功率×时间：1.500 kWh"},
+	} {
+		var out bytes.Buffer
+		if err := e.book().Explain(t.Context(), id, false, &out); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("no %q in\n%s", w, &out)
+			}
+		}
+	}
+}
+
 func TestMonthsAreClosedOnceInOrderAndWhenTheyHaveEnded(t *testing.T) {
 	e := newEstate(t)
 	e.fill()
