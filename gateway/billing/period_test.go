@@ -112,6 +112,23 @@ func TestWhatComesLaterIsALineOfTheNextPeriod(t *testing.T) {
 	}
 }
 
+// explains fails the test where explain does not say all that is wanted.
+func (e *estate) explains(id string, want []string) {
+	e.t.Helper()
+	var out bytes.Buffer
+	if err := e.book().Explain(e.t.Context(), id, false, &out); err != nil {
+		e.t.Fatal(err)
+	}
+	for _, w := range want {
+		if !strings.Contains(out.String(), w) {
+			e.t.Errorf("no %q in\n%s", w, &out)
+		}
+	}
+	if strings.Contains(out.String(), "%!") {
+		e.t.Errorf("a broken text:\n%s", &out)
+	}
+}
+
 // TestExplainTellsWhatIsStillDue: the lines that explain tells of a session are
 // those of the periods, and of the open month what that has now.
 func TestExplainTellsWhatIsStillDue(t *testing.T) {
@@ -137,18 +154,7 @@ func TestExplainTellsWhatIsStillDue(t *testing.T) {
 		before.ID:   {"在第一个账期 2026-10 之前结束，不计费"},
 		next.ID:     {"尚未关账 2026-12，本期：户号 1-402"},
 	} {
-		var out bytes.Buffer
-		if err := e.book().Explain(t.Context(), id, false, &out); err != nil {
-			t.Fatal(err)
-		}
-		for _, w := range want {
-			if !strings.Contains(out.String(), w) {
-				t.Errorf("no %q in\n%s", w, &out)
-			}
-		}
-		if strings.Contains(out.String(), "%!") {
-			t.Errorf("a broken text:\n%s", &out)
-		}
+		e.explains(id, want)
 		s, err := e.ledger.Session(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
@@ -188,15 +194,7 @@ func TestExplainShowsWhichTierAndWhatWasBelieved(t *testing.T) {
 		over.ID: {"峰值功率 200.001 W，适用档位 ≤ 400 W：36060 秒 ÷ 3600 × 每小时 0.5 元 = 5.008333… 元\n  四舍五入到分：5.01 元"},
 		last.ID: {"峰值功率 900 W 高于最高档 800 W，按最高档计：7200 秒 ÷ 3600 × 每小时 1 元 = 2 元", "电表读数起 1000.000，止 0.000005 kWh，其间有跳变或回退\n  可信部分按读数，其余按功率×时间：1.500 kWh"},
 	} {
-		var out bytes.Buffer
-		if err := e.book().Explain(t.Context(), id, false, &out); err != nil {
-			t.Fatal(err)
-		}
-		for _, w := range want {
-			if !strings.Contains(out.String(), w) {
-				t.Errorf("no %q in\n%s", w, &out)
-			}
-		}
+		e.explains(id, want)
 	}
 }
 
