@@ -144,7 +144,7 @@ func (x *export) workbook(w io.Writer, last string, fill func(*workbook) error) 
 	if err != nil {
 		return err
 	}
-	defer b.close() //nolint:errcheck // what it could not remove is the temporary folder's
+	defer b.close() //nolint:errcheck // its parts have no name any more
 	if err := fill(b); err != nil {
 		return err
 	}
