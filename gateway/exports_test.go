@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -263,5 +264,24 @@ func TestWhatAnAccountantStumblesOverIsSaid(t *testing.T) {
 	}
 	if out := must(t, "verify", "--config", cfg); !strings.Contains(out, " 0 differences") {
 		t.Error(out)
+	}
+}
+
+// TestAnExportThatIsInterruptedSaysSoAndLeavesNothing: a command that a signal ends.
+func TestAnExportThatIsInterruptedSaysSoAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	cfg := write(t, dir, "pilewatch.yaml", "data_dir: ./data\n")
+	record(t, filepath.Join(dir, "nothing.ndjson"), nil)
+	must(t, "replay", "--config", cfg, filepath.Join(dir, "nothing.ndjson"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	file := filepath.Join(dir, "out.xlsx")
+	status := run(ctx, []string{"export", "sessions", "--config", cfg, "--month", "2026-10", "--format", "xlsx", "-o", file}, &out, &errs)
+	if status != exitFailed || errs.String() != "pilewatch: interrupted: run the command again\n" {
+		t.Errorf("status %d, said %q", status, &errs)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*out.xlsx*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %q, %v", left, err)
 	}
 }
