@@ -253,8 +253,8 @@ func (e *env) remark(sum billing.Summary) {
 		n    int
 		text string
 	}{
-		{sum.WithoutTariff, "have no tariff and are exported with empty fees: add one to tariffs with a valid_from before them"},
-		{sum.UnknownCard, "are of no registered card, and no household pays for them: add the cards to the registry"},
+		{sum.WithoutTariff, "have no tariff and are exported with empty fees: a tariff that is added now prices what starts from then on; bill these by hand"},
+		{sum.UnknownCard, "are of no registered card, and no household pays for them: add the cards to the registry, for what starts from then on, and bill these by hand"},
 		{sum.Estimated, "are estimated (估算): see `pilewatch explain SESSION`"},
 		{sum.Disputed, "are disputed (有争议): the pile settled another energy, see `pilewatch explain SESSION`"},
 		{sum.Lost, "ended because the pile fell silent (失联)"},

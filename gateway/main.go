@@ -110,6 +110,9 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, context.Canceled) { // by a signal: what it was at tells nobody anything
+		err = errors.New("interrupted: run the command again")
+	}
 	fmt.Fprintln(stderr, "pilewatch:", err)
 	if errors.Is(err, app.ErrUsage) {
 		return exitUsage

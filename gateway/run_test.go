@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -317,6 +319,27 @@ func TestTheExamplesLoadAsTheyAre(t *testing.T) {
 	for _, want := range []string{"ok    registry       3 piles, 3 cards", "ok    tariffs        2", "ok    alerts         hook (webhook)", "FAIL  alerts         alerts channel \"office\""} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestEveryProblemOfBothRegistriesIsToldAtOnce: a line each, in check and at the start.
+func TestEveryProblemOfBothRegistriesIsToldAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "piles.csv", "桩号,楼号,端口数\nP01,1,0\nP02,,4\n")
+	write(t, dir, "cards.csv", "卡号,楼号,门牌\n04A1B2C3,1,603\n04A1B2C3,2,101\n")
+	cfg := write(t, dir, "pilewatch.yaml", "registry: {piles: piles.csv, cards: cards.csv}\n")
+	for command, want := range map[string]int{"check": 1, "run": 2} {
+		out, errs, status := pilewatch(t, command, "--config", cfg, "--data", filepath.Join(dir, "data"))
+		if status != want {
+			t.Errorf("%s: status %d, want %d", command, status, want)
+		}
+		said := regexp.MustCompile(`(?m)(?:piles|cards)\.csv:\d+: .*$`).FindAllString(out+errs, -1)
+		if wanted := []string{
+			`piles.csv:2: ports "0": expected a whole number from 1 to 255`, "piles.csv:3: no building: expected its number, such as 3",
+			"cards.csv:3: card …B2C3 stands twice (first in row 2): remove one, or give valid_from where it has changed hands",
+		}; !slices.Equal(said, wanted) {
+			t.Errorf("%s said %q, want %q", command, said, wanted)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (c *checker) line(what string, err error, format string, a ...any) {
 	word, text := "ok   ", fmt.Sprintf(format, a...)
 	if err != nil {
 		c.failed++
-		word, text = "FAIL ", strings.ReplaceAll(err.Error(), "\n", "; ")
+		word, text = "FAIL ", strings.ReplaceAll(err.Error(), "\n", "\n"+strings.Repeat(" ", 21)) // a problem a line
 	}
 	fmt.Fprintf(c.out, "%s %-14s %s\n", word, what, text)
 }

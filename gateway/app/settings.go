@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,11 +20,10 @@ func settings(cfg *config.Config) (session.Settings, error) {
 		IdleFor: cfg.Session.IdleFor, MaxGap: cfg.Session.MaxGap, LostAfter: cfg.Session.LostAfter,
 		TimeZone: cfg.Estate.Location.String(), Tariffs: cfg.Tariffs,
 	}
+	var errs []error // of both registries: they are mended in one go
 	if cfg.Registry.Piles != "" {
 		piles, err := registry.LoadPiles(cfg.Registry.Piles)
-		if err != nil {
-			return s, err
-		}
+		errs = append(errs, err)
 		s.Piles = make(map[string]session.Pile, len(piles))
 		for _, p := range piles {
 			s.Piles[p.ID] = session.Pile{Building: p.Building, Location: p.Location, Ports: p.Ports, MaxPortMW: p.MaxPortMW}
@@ -31,10 +31,11 @@ func settings(cfg *config.Config) (session.Settings, error) {
 	}
 	if cfg.Registry.Cards != "" {
 		cards, err := registry.LoadCards(cfg.Registry.Cards)
-		if err != nil {
-			return s, err
-		}
+		errs = append(errs, err)
 		s.Cards, s.FormerCards = holders(cards, cfg.Estate.Location)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return s, err
 	}
 	return s, s.Check()
 }

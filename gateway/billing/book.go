@@ -198,6 +198,31 @@ func (b *Book) monthLines(ctx context.Context, month string, from, to devices.Mi
 	})
 }
 
+// due gives the lines by which open months bill a closed session as things stand:
+// none where all of it is billed, or where it ended before the first period.
+func (b *Book) due(s *session.Session, billed []ledger.PeriodLine) ([]*Line, error) {
+	month, last := b.monthOf(s.End), b.lastClosed()
+	switch {
+	case s.Open:
+		return nil, nil
+	case len(billed) == 0 && month > last:
+		return []*Line{b.newLine(s, month, KindSession)}, nil
+	case month < b.periods[0].Month:
+		return nil, nil
+	case len(billed) == 0:
+		return []*Line{b.newLine(s, after(last, 1), KindLate)}, nil
+	}
+	lines, err := b.corrections(billed, s, after(last, 1))
+	if err != nil || len(lines) > 1 {
+		return lines, err
+	}
+	x := &lines[0].Session
+	if x.EnergyMWh == 0 && x.ElectricityFen == 0 && x.ServiceFen == 0 && billed[len(billed)-1].Quality == s.Quality {
+		return nil, nil
+	}
+	return lines, nil
+}
+
 // flags gives the ids of the flags of each session. A session is flagged while
 // it runs, so those of some time before may belong to it too.
 func (b *Book) flags(ctx context.Context, from, to devices.Millis) (map[string][]string, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/session"
 	"pilewatch/gateway/tariff"
 )
@@ -27,13 +28,16 @@ func (b *Book) Explain(ctx context.Context, id string, english bool, out io.Writ
 		return err
 	}
 	e := &explainer{words: words{english}, b: b, ln: b.newLine(&s, b.monthOf(s.End), KindSession)}
+	if err := e.frozen(billed); err != nil {
+		return err
+	}
 	e.what()
 	e.energy()
 	switch {
 	case s.Open:
 		e.say("这次充电尚未结束，结束后计费。", "The session is still open: it is billed when it ends.")
 	case s.Tariff == "":
-		e.say("开始时没有有效电价，未计费：请在 tariffs 中加入不晚于该日的 valid_from。", "No tariff was valid when it started, so it has no fees: add one to tariffs with a valid_from before that day.")
+		e.say("开始时没有有效电价，未计费。此后加入的电价只用于加入后开始的充电。", "No tariff was valid when it started, so it has no fees. One that is added now prices what starts from then on.")
 	default:
 		e.electricity()
 		e.service()
@@ -41,24 +45,63 @@ func (b *Book) Explain(ctx context.Context, id string, english bool, out io.Writ
 		e.say("  %s + %s = %s 元", "  %s + %s = %s yuan", yuan(s.ElectricityFen), yuan(s.ServiceFen), yuan(s.TotalFen()))
 	}
 	e.step("账期", "Period")
-	if len(billed) == 0 && !s.Open {
-		e.say("  %s（结束时间所在月），尚未关账", "  %s, the month in which it ended; not closed yet", e.ln.Month)
+	if err := e.periods(&s, billed); err != nil {
+		return err
 	}
+	_, err = io.WriteString(out, e.text.String())
+	return err
+}
+
+// periods says by which lines the session was billed, and by which it will be.
+func (e *explainer) periods(s *session.Session, billed []ledger.PeriodLine) error {
 	for i := range billed {
 		ln, err := readLine(&billed[i])
 		if err != nil {
 			return err
 		}
-		x := &ln.Session
-		kind := e.adjusts(ln)
-		if kind == "" {
-			kind = e.pick("本期：", "of its own period: ")
-		}
-		e.say("  已关账 %s，%s户号 %s，%s kWh，电费 %s 元，服务费 %s 元", "  closed %s, %shousehold %s, %s kWh, electricity %s yuan, service %s yuan",
-			ln.Month, kind, x.Household, kWh(x.EnergyMWh), yuan(x.ElectricityFen), yuan(x.ServiceFen))
+		e.billed("已关账 "+ln.Month, "closed "+ln.Month, ln)
 	}
-	_, err = io.WriteString(out, e.text.String())
-	return err
+	due, err := e.b.due(s, billed)
+	if err != nil {
+		return err
+	}
+	for _, ln := range due {
+		e.billed("尚未关账 "+ln.Month, "not closed yet: "+ln.Month, ln)
+	}
+	if len(billed)+len(due) == 0 && !s.Open {
+		e.say("  在第一个账期 %s 之前结束，不计费", "  it ended before the first period, %s: it is not billed", e.b.periods[0].Month)
+	}
+	return nil
+}
+
+// billed says what a line bills.
+func (e *explainer) billed(chinese, english string, ln *Line) {
+	x := &ln.Session
+	kind := e.adjusts(ln)
+	if kind == "" {
+		kind = e.pick("本期：", "of its own period: ")
+	}
+	household := x.Household
+	if household == "" {
+		household = e.pick("（卡未登记）", "(the card is in no registry)")
+	}
+	e.say("  %s，%s户号 %s，%s kWh，电费 %s 元，服务费 %s 元", "  %s, %shousehold %s, %s kWh, electricity %s yuan, service %s yuan",
+		e.pick(chinese, english), kind, household, kWh(x.EnergyMWh), yuan(x.ElectricityFen), yuan(x.ServiceFen))
+}
+
+// frozen takes the price of the service from a bill, where the tariff was changed or removed since.
+func (e *explainer) frozen(billed []ledger.PeriodLine) error {
+	for i := range billed {
+		ln, err := readLine(&billed[i])
+		if err != nil {
+			return err
+		}
+		x, s := &ln.Session, &e.ln.Session
+		if e.ln.Service == nil && x.Tariff == s.Tariff && x.ServiceFen == s.ServiceFen {
+			e.ln.Service = ln.Service
+		}
+	}
+	return nil
 }
 
 type explainer struct {
@@ -88,7 +131,7 @@ func (e *explainer) what() {
 	}
 	e.say("  户号 %s，卡尾号 %s，桩 %s 端口 %s，订单 %s", "  household %s, card ending %s, pile %s port %s, order %s",
 		household, dash(e.ln.CardLast4), s.Pile, strconv.Itoa(int(s.Port)), dash(s.Order))
-	e.say("  %s 至 %s，%s，停止原因：%s", "  %s to %s, %s, stop reason: %s", clock(s.Start, e.b.Location), clock(s.End, e.b.Location), s.Duration().String(), e.of(reasonWords, s.Reason))
+	e.say("  %s 至 %s，%s，停止原因：%s", "  %s to %s, %s, stop reason: %s", clock(s.Start, e.b.Location), clock(s.End, e.b.Location), e.long(s.Duration()), e.of(reasonWords, s.Reason))
 	e.say("  峰值功率 %s W，数据质量：%s", "  peak power %s W, data quality: %s", watts(s.PeakMW), e.quality(s.Quality))
 	for _, q := range []struct {
 		is               session.Quality
@@ -99,9 +142,18 @@ func (e *explainer) what() {
 		{session.Disputed, "桩结算的电量与实测相差超过 2% + 10 Wh，请核对", "the pile settled another energy, by more than 2 % + 10 Wh: check it"},
 	} {
 		if s.Quality&q.is != 0 {
-			e.say("  · "+q.chinese, "  · "+q.english)
+			e.say("  · %s", "  · %s", e.pick(q.chinese, q.english))
 		}
 	}
+}
+
+// long writes how long something took, in whole seconds.
+func (e *explainer) long(d time.Duration) string {
+	d = d.Truncate(time.Second)
+	if e.english {
+		return d.String()
+	}
+	return fmt.Sprintf("%d小时%d分%d秒", d/time.Hour, d%time.Hour/time.Minute, d%time.Minute/time.Second)
 }
 
 func dash(s string) string {
@@ -114,13 +166,18 @@ func dash(s string) string {
 func (e *explainer) energy() {
 	s := &e.ln.Session
 	e.step("电量", "Energy")
-	if s.MeterStartMWh >= 0 && s.MeterEndMWh >= 0 {
-		advance := s.MeterEndMWh - s.MeterStartMWh
-		e.say("  电表读数 %s − %s = %s kWh", "  register %s - %s = %s kWh", kWh(s.MeterEndMWh), kWh(s.MeterStartMWh), kWh(advance))
-		if advance != s.EnergyMWh {
-			e.say("  读数有跳变或回退，不可信的部分按功率×时间计，计费电量 %s kWh", "  the register jumped or fell; where it was not believed, power x time counts: billed %s kWh", kWh(s.EnergyMWh))
+	switch {
+	case s.MeterStartMWh >= 0 && s.MeterEndMWh >= 0:
+		if advance := s.MeterEndMWh - s.MeterStartMWh; advance == s.EnergyMWh {
+			e.say("  电表读数 %s − %s = %s kWh", "  register %s - %s = %s kWh", kWh(s.MeterEndMWh), kWh(s.MeterStartMWh), kWh(advance))
+		} else {
+			e.say("  电表读数起 %s，止 %s kWh，其间有跳变或回退", "  register %s at the start, %s kWh at the end; in between it jumped or fell", kWh(s.MeterStartMWh), kWh(s.MeterEndMWh))
+			e.say("  可信部分按读数，其余按功率×时间：%s kWh", "  its advance where it is believed, else power x time: %s kWh", kWh(s.EnergyMWh))
 		}
-	} else {
+	case s.Quality&session.Late != 0 && s.SettledMWh == s.EnergyMWh:
+		e.say("  按桩保存的订单：%s kWh，按时间平均分摊", "  the order that the pile stored: %s kWh, spread evenly over its time", kWh(s.EnergyMWh))
+		return
+	default:
 		e.say("  本端口无电表读数，按功率×时间计：%s kWh", "  the port has no register; power x time gives %s kWh", kWh(s.EnergyMWh))
 	}
 	if s.SettledMWh >= 0 {
@@ -156,13 +213,27 @@ func (e *explainer) service() {
 		e.say("  该版本电价已从配置中改动或删除，计费时得 %s 元", "  the tariff of that name was changed or removed since; it was billed at %s yuan", yuan(s.ServiceFen))
 		return
 	case p.ByPower:
+		peak := decimal.New(s.PeakMW, -3).String() // to the mW, for a tier ends at one
 		seconds := strconv.FormatInt(int64(s.Duration()/time.Second), 10)
 		if s.PeakMW > p.UpToMW {
-			e.say("  峰值功率高于最高档 %s W，按最高档计", "  the peak power is over the last tier, %s W, which holds", trim(watts(p.UpToMW)))
+			e.say("  峰值功率 %s W 高于最高档 %s W，按最高档计：%s 秒 ÷ 3600 × 每小时 %s 元 = %s 元", "  the peak power, %s W, is over the last tier, %s W, which holds: %s s / 3600 x %s yuan an hour = %s yuan",
+				peak, trim(watts(p.UpToMW)), seconds, p.PerHour.String(), hourly(s.Duration(), p.PerHour))
+			break
 		}
-		e.say("  峰值功率 %s W，适用档位 ≤ %s W：%s 秒 ÷ 3600 × 每小时 %s 元", "  peak power %s W, tier up to %s W: %s s / 3600 x %s yuan an hour", watts(s.PeakMW), trim(watts(p.UpToMW)), seconds, p.PerHour.String())
+		e.say("  峰值功率 %s W，适用档位 ≤ %s W：%s 秒 ÷ 3600 × 每小时 %s 元 = %s 元", "  peak power %s W, tier up to %s W: %s s / 3600 x %s yuan an hour = %s yuan",
+			peak, trim(watts(p.UpToMW)), seconds, p.PerHour.String(), hourly(s.Duration(), p.PerHour))
 	default:
 		e.say("  %s kWh × %s 元 = %s 元", "  %s kWh x %s yuan = %s yuan", kWh(s.EnergyMWh), p.PerKWh.String(), tariff.Amount(s.EnergyMWh, p.PerKWh))
 	}
 	e.say("  四舍五入到分：%s 元", "  rounded to the fen, half up: %s yuan", yuan(s.ServiceFen))
+}
+
+// hourly is what whole seconds cost at a price an hour, in yuan; dots stand for more
+// decimals than are written.
+func hourly(d time.Duration, price tariff.Micro) string {
+	q, rest := decimal.NewFromInt(int64(d/time.Second)).Mul(decimal.New(int64(price), -6)).QuoRem(decimal.NewFromInt(3600), 6)
+	if rest.IsZero() {
+		return q.String()
+	}
+	return q.String() + "…"
 }

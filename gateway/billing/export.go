@@ -81,7 +81,8 @@ type export struct {
 	*Book
 	Request
 	words
-	sum Summary
+	sum    Summary
+	prices priceList
 }
 
 // lines calls do with each line that is asked for, and sums them up.
@@ -143,7 +144,7 @@ func (x *export) workbook(w io.Writer, last string, fill func(*workbook) error) 
 	if err != nil {
 		return err
 	}
-	defer b.close() //nolint:errcheck // what it could not remove is the temporary folder's
+	defer b.close() //nolint:errcheck // its parts have no name any more
 	if err := fill(b); err != nil {
 		return err
 	}

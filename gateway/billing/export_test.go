@@ -334,52 +334,23 @@ func readCSV(t *testing.T, file string) [][]string {
 	return rows
 }
 
-// TestStatementsPrintOneHouseholdAPage prints the statements with Chromium.
-func TestStatementsPrintOneHouseholdAPage(t *testing.T) {
+// TestUnknownCardsHaveTheirPreviousMonth, a building each, open or closed, so that
+// the statements' previous energy is that month's.
+func TestUnknownCardsHaveTheirPreviousMonth(t *testing.T) {
 	e := newEstate(t)
-	e.fill()
-	for i := range 60 { // a courier: two a day
-		e.add(e.chargeAt("3-301", "04FFFF01", "P03", 7, e.at("2026-11-01 09:00:00").Add(time.Duration(i)*12*time.Hour), 3*time.Hour, 900_000+int64(i)))
-	}
-	dir := t.TempDir()
-	for _, english := range []bool{false, true} {
-		file := filepath.Join(dir, fmt.Sprintf("%v.html", english))
-		if err := os.WriteFile(file, e.export(Request{What: "statements", Format: "html", English: english, Span: Span{Month: "2026-11"}}), 0o600); err != nil {
-			t.Fatal(err)
+	e.add(
+		e.charge("", "DEADBEEF99", "P03", 4, "2026-10-22 10:00:00", time.Hour, 100_000), e.charge("", "DEADBEEF98", "P01", 4, "2026-10-23 10:00:00", time.Hour, 20_000),
+		e.charge("", "DEADBEEF99", "P03", 4, "2026-11-22 10:00:00", time.Hour, 3_000), e.charge("", "DEADBEEF98", "P01", 4, "2026-11-23 10:00:00", time.Hour, 400),
+	)
+	for _, closed := range []bool{false, true} {
+		if closed {
+			e.close("2026-10")
+			e.close("2026-11")
 		}
-		p := realserver.Print(t, file)
-		if !strings.Contains(p.Info, "A4") {
-			t.Errorf("not on A4:\n%s", p.Info)
+		list, _, err := e.book().Page(t.Context(), Span{Month: "2026-11"}, "", 10)
+		if err != nil || len(list) != 2 || list[0].PreviousMWh != 20_000 || list[1].PreviousMWh != 100_000 {
+			t.Errorf("closed %v: %+v, %v", closed, list, err)
 		}
-		statements, _, err := e.book().Page(t.Context(), Span{Month: "2026-11"}, "", 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(p.Pages) != len(statements) {
-			t.Fatalf("%d pages for %d statements", len(p.Pages), len(statements))
-		}
-		for i, st := range statements {
-			for _, want := range []string{yuan(st.ElectricityFen), yuan(st.ServiceFen), yuan(st.TotalFen), kWh(st.EnergyMWh), kWh(st.PreviousMWh), "021-55550000"} {
-				if !strings.Contains(p.Pages[i], want) {
-					t.Errorf("page %d, %s: no %s in\n%s", i+1, st.Household, want, p.Pages[i])
-				}
-			}
-		}
-	}
-	list := filepath.Join(dir, "sessions.html")
-	if err := os.WriteFile(list, e.export(Request{What: "sessions", Format: "html", Basis: true, Span: Span{Month: "2026-11"}}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := realserver.Print(t, list)
-	if all := strings.Join(p.Pages, ""); len(p.Pages) < 3 || strings.Count(all, "订单号") != len(p.Pages) || strings.Count(all, "66次") != 1 || !strings.Contains(p.Info, "A4") {
-		t.Errorf("the sessions: on each page the headings, and the sum once:\n%s", all)
-	}
-	file := filepath.Join(dir, "notice.html")
-	if err := os.WriteFile(file, e.export(Request{What: "notice", Format: "html", Span: Span{Month: "2026-11"}}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if p := realserver.Print(t, file); len(p.Pages) != 1 || !strings.Contains(p.Pages[0], "公示") {
-		t.Errorf("the notice: %q", p.Pages)
 	}
 }
 

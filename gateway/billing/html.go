@@ -25,6 +25,7 @@ type page struct {
 	Draft, Landscape                  bool
 	Style                             template.CSS
 	Head, Total                       []htmlCell
+	Prices                            []string // of a notice
 }
 
 // T gives a text in the page's language.
@@ -43,7 +44,7 @@ func (x *export) page(title string) page {
 	h := x.head(x.Month)
 	return page{
 		words: x.words, Estate: h.Estate, Phone: h.Phone, Title: title, Span: x.title(), Style: template.CSS(style), //nolint:gosec // our own
-		Draft: x.What != "flags" && x.Month != "" && !x.Closed(x.Month),
+		Prices: x.prices.text(x.words), Draft: x.What != "flags" && x.Month != "" && !x.Closed(x.Month),
 	}
 }
 
@@ -137,7 +138,7 @@ type slip struct {
 	page
 	Who, Period, Previous, Energy, Electricity, Service, Adjustments, Total, Yuan, Tariffs string
 	Sessions, WithoutTariff                                                                int
-	Unknown, Daily                                                                         bool
+	Unknown, Daily, Large                                                                  bool
 	Lines                                                                                  []slipLine
 }
 
@@ -190,16 +191,57 @@ func (x *export) slip(month string, st *Statement) *slip {
 			tariffs = append(tariffs, t)
 		}
 	}
-	s.Lines, s.Daily = x.slipLines(st.lines)
 	if adjusted {
 		s.Adjustments = yuan(st.AdjustmentsFen)
 	}
+	s.Lines, s.Daily = x.slipLines(st.lines)
+	s.Large = s.fitsLarge()
 	s.Tariffs = strings.Join(tariffs, x.pick("、", ", "))
 	return s
 }
 
-// slipRows is how many rows of text have room on a page, measured in print.
-const slipRows = 30
+// slipRows is how many rows of text have room on a page, and largeRows how many in
+// large type, of so many characters of Chinese, where no remark stands above them,
+// which takes the room of two; measured in print.
+const (
+	slipRows  = 30
+	largeRows = 24
+	largeWide = 44
+)
+
+// fitsLarge reports whether the lines have room in large type, where each has a row
+// of its figures and one or more below that say how they came about.
+func (s *slip) fitsLarge() bool {
+	rows := 0
+	for _, remark := range []bool{s.Draft, s.Unknown, s.Adjustments != "", s.WithoutTariff > 0} {
+		if remark {
+			rows += 2
+		}
+	}
+	for i := range s.Lines {
+		wide := 0 // halves of a character
+		for _, r := range s.How(s.Lines[i]) {
+			if wide++; r >= 0x2e80 {
+				wide++
+			}
+		}
+		rows += 1 + (wide+2*largeWide-1)/(2*largeWide)
+	}
+	return rows <= largeRows
+}
+
+// How says how a line's figures came about.
+func (s *slip) How(l slipLine) string {
+	parts := make([]string, 0, 3)
+	for _, p := range []struct{ what, how string }{
+		{s.T("读数 ", "register "), l.Registers}, {s.T("电费 ", "electricity "), l.Bands}, {s.T("服务费 ", "service "), l.Service},
+	} {
+		if p.how != "" {
+			parts = append(parts, p.what+p.how)
+		}
+	}
+	return strings.Join(parts, s.T("；", "; "))
+}
 
 // slipLines gives the lines of a bill or, where they have no room on its page, a
 // sum a day: each line by itself is in the export of sessions.

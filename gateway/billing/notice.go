@@ -1,11 +1,14 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"pilewatch/gateway/session"
 )
 
 // noticeRow is what the notice board (公示) says of a building, or of a household
@@ -139,13 +142,73 @@ func (x *export) notice(ctx context.Context, w io.Writer) error {
 		return writeArray(w, rows)
 	}
 	l := &layout{words: x.words, location: x.Location, columns: noticeColumns, counted: -1}
+	const who = 2 // the column of the households
+	bare := x.Format == "html" && !slices.ContainsFunc(rows, func(r *noticeRow) bool { return r.Household != "" })
+	if bare { // on paper it is not there for nobody
+		l.columns = slices.Delete(slices.Clone(noticeColumns), who, who+1)
+	}
 	var values [][]value
 	for _, r := range rows {
 		values = append(values, []value{
 			text(r.Period), text(x.buildings(r.Building)), text(r.Household), number(int64(r.Sessions)), number(r.EnergyMWh),
 			number(r.ElectricityFen), number(r.ServiceFen), number(r.AdjustmentsFen), number(r.TotalFen),
 		})
+		if last := len(values) - 1; bare {
+			values[last] = slices.Delete(values[last], who, who+1)
+		}
 	}
 	title := x.pick("电动自行车充电费用公示", "E-bike charging: notice")
 	return x.table(w, title, x.pick("公示", "Notice"), l, all(values))
+}
+
+// priceList is the prices at which lines were billed, a row a tariff: a notice says
+// what is charged for, and how its fees came about. It is made from the lines, so
+// that a closed period has it too, as it was.
+type priceList []*listed
+
+type listed struct {
+	tariff   string
+	bands    []session.Band
+	services []Service
+}
+
+func (p *priceList) add(ln *Line) {
+	s := &ln.Session
+	if s.Tariff == "" {
+		return
+	}
+	i := slices.IndexFunc(*p, func(t *listed) bool {
+		return t.tariff == s.Tariff && slices.EqualFunc(t.bands, s.Bands, func(a, b session.Band) bool { return a.Name == b.Name && a.Price == b.Price })
+	})
+	if i < 0 {
+		i = len(*p)
+		*p = append(*p, &listed{tariff: s.Tariff, bands: slices.Clone(s.Bands)})
+	}
+	if t := (*p)[i]; ln.Service != nil && !slices.Contains(t.services, *ln.Service) {
+		t.services = append(t.services, *ln.Service)
+	}
+}
+
+// text says the prices, in the order of the tariffs' names.
+func (p priceList) text(w words) []string {
+	slices.SortStableFunc(p, func(a, b *listed) int { return natural(a.tariff, b.tariff) })
+	var out []string
+	for _, t := range p {
+		var bands, services []string
+		for _, b := range t.bands {
+			bands = append(bands, w.band(b.Name)+" "+b.Price.String())
+		}
+		slices.SortFunc(t.services, func(a, b Service) int {
+			return cmp.Or(cmp.Compare(a.UpToMW, b.UpToMW), cmp.Compare(a.PerHour, b.PerHour))
+		})
+		for i := range t.services {
+			services = append(services, w.service(&Line{Service: &t.services[i]}))
+		}
+		said := t.tariff + w.pick("：电费每千瓦时 ", ": electricity ") + strings.Join(bands, w.pick("、", ", ")) + w.pick(" 元", " yuan a kWh")
+		if len(services) > 0 {
+			said += w.pick("；服务费 ", "; service ") + strings.Join(services, w.pick("、", ", "))
+		}
+		out = append(out, said)
+	}
+	return out
 }

@@ -18,7 +18,7 @@ type head struct {
 	NoticeHouseholds bool                `json:"notice_households,omitempty"`
 	NoticeMin        int                 `json:"notice_min_households,omitempty"`
 	Totals           Summary             `json:"totals"`
-	Previous         map[string]int64    `json:"previous_mwh,omitempty"` // energy of the month before, by household
+	Previous         map[string]int64    `json:"previous_mwh,omitempty"` // energy of the month before, by payer
 	Mains            []ledger.PileEnergy `json:"mains,omitempty"`
 }
 
@@ -98,19 +98,29 @@ func (b *Book) mayClose(ctx context.Context, month string, o CloseOptions) (from
 	return from, to, nil
 }
 
-// energyBefore gives each household's energy in the month before one.
+// energyBefore gives each household's energy in the month before one, and that of
+// unknown cards by the building.
 func (b *Book) energyBefore(ctx context.Context, month string) (map[string]int64, error) {
 	if h := b.heads[month]; h != nil {
 		return h.Previous, nil
 	}
 	before := map[string]int64{}
 	err := b.MonthLines(ctx, after(month, -1), func(ln *Line) error {
-		if !ln.adjustment() && ln.Session.Household != "" {
-			before[ln.Session.Household] += ln.Session.EnergyMWh
+		if !ln.adjustment() {
+			building, _ := ln.home()
+			before[payer(building, ln.Session.Household)] += ln.Session.EnergyMWh
 		}
 		return nil
 	})
 	return before, err
+}
+
+// payer is a household or, of unknown cards, a building in a form that no household has.
+func payer(building, household string) string {
+	if household == "" {
+		return building + "-"
+	}
+	return household
 }
 
 // head gives what is shown around a month's lines.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +109,92 @@ func TestWhatComesLaterIsALineOfTheNextPeriod(t *testing.T) {
 	}
 	if d := e.verify(); d != nil {
 		t.Error(d)
+	}
+}
+
+// explains fails the test where explain does not say all that is wanted.
+func (e *estate) explains(id string, want []string) {
+	e.t.Helper()
+	var out bytes.Buffer
+	if err := e.book().Explain(e.t.Context(), id, false, &out); err != nil {
+		e.t.Fatal(err)
+	}
+	for _, w := range want {
+		if !strings.Contains(out.String(), w) {
+			e.t.Errorf("no %q in\n%s", w, &out)
+		}
+	}
+	if strings.Contains(out.String(), "%!") {
+		e.t.Errorf("a broken text:\n%s", &out)
+	}
+}
+
+// TestExplainTellsWhatIsStillDue: the lines that explain tells of a session are
+// those of the periods, and of the open month what that has now.
+func TestExplainTellsWhatIsStillDue(t *testing.T) {
+	e := newEstate(t)
+	e.fill()
+	e.close("2026-10")
+	e.close("2026-11")
+	late := e.charge("", "04A1B2C4", "P02", 1, "2026-10-03 20:15:30", time.Hour, 250_000)
+	late.Quality, late.SettledMWh, late.MeterStartMWh, late.MeterEndMWh = session.Late, 250_000, -1, -1
+	more := e.charge("1-603", "04A1B2C3", "P01", 2, "2026-11-05 19:45:00", 6*time.Hour, 1_500_000)
+	other := e.charge("1-402", "04A1B2C5", "P03", 12, "2026-11-09 23:10:00", 5*time.Hour, 1_203_456)
+	disputed := e.charge("1-603", "04A1B2C3", "P01", 1, "2026-10-31 20:00:00", 4*time.Hour, 700_001)
+	disputed.Quality, disputed.SettledMWh = session.Disputed, 900_000
+	before := e.charge("1-603", "04A1B2C3", "P01", 1, "2026-01-31 20:00:00", 4*time.Hour, 700_001)
+	next := e.charge("1-402", "04A1B2C4", "P02", 1, "2026-12-03 20:15:30", time.Hour, 100_000)
+	e.add(late, more, other, disputed, before, next)
+	e.config.Tariffs = nil // a closed bill knows how it came about
+	for id, want := range map[string][]string{
+		late.ID:     {"1小时0分0秒", "按桩保存的订单：0.250 kWh，按时间平均分摊", "尚未关账 2026-12，补记（2026-10漏计）：户号 （卡未登记），0.250 kWh，电费 0.16 元，服务费 0.08 元"},
+		more.ID:     {"适用档位 ≤ 200 W：21600 秒", "已关账 2026-11，本期：户号 1-603，1.250 kWh", "尚未关账 2026-12，补记（更正2026-11）：户号 1-603，0.250 kWh，电费 0.10 元，服务费 0.00 元"},
+		other.ID:    {"户号 3-202，-1.203456 kWh", "尚未关账 2026-12，补记（更正2026-11）：户号 1-402，1.203456 kWh"},
+		disputed.ID: {"超过 2% + 10 Wh，请核对", "桩自己结算：0.900 kWh", "尚未关账 2026-12，补记（更正2026-11）：户号 1-603，0.000 kWh，电费 0.00 元"},
+		before.ID:   {"在第一个账期 2026-10 之前结束，不计费"},
+		next.ID:     {"尚未关账 2026-12，本期：户号 1-402"},
+	} {
+		e.explains(id, want)
+		s, err := e.ledger.Session(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		billed, err := e.ledger.LinesOf(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		due, err := e.book().due(&s, billed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var open []*Line
+		for _, ln := range e.lines("2026-12") {
+			if ln.Flags = nil; ln.Session.ID == id {
+				open = append(open, ln)
+			}
+		}
+		if !reflect.DeepEqual(due, open) {
+			t.Errorf("%s: due %+v, and the open month has %+v", id, due, open)
+		}
+	}
+}
+
+// TestExplainShowsWhichTierAndWhatWasBelieved: a peak a milliwatt over a tier, one
+// over all, and a register that fell.
+func TestExplainShowsWhichTierAndWhatWasBelieved(t *testing.T) {
+	e := newEstate(t)
+	over := e.charge("1-603", "04A1B2C3", "P01", 2, "2026-11-05 19:45:00", 601*time.Minute, 1_500_000)
+	last := e.charge("1-603", "04A1B2C3", "P01", 3, "2026-11-05 19:45:00", 2*time.Hour, 1_500_000)
+	over.PeakMW, last.PeakMW, last.MeterEndMWh = 200_001, 900_000, 5
+	for _, s := range []*session.Session{over, last} {
+		reprice(s, &e.config.Tariffs[1], e.config.Location)
+	}
+	e.add(over, last)
+	for id, want := range map[string][]string{
+		over.ID: {"峰值功率 200.001 W，适用档位 ≤ 400 W：36060 秒 ÷ 3600 × 每小时 0.5 元 = 5.008333… 元\n  四舍五入到分：5.01 元"},
+		last.ID: {"峰值功率 900 W 高于最高档 800 W，按最高档计：7200 秒 ÷ 3600 × 每小时 1 元 = 2 元", "电表读数起 1000.000，止 0.000005 kWh，其间有跳变或回退\n  可信部分按读数，其余按功率×时间：1.500 kWh"},
+	} {
+		e.explains(id, want)
 	}
 }
 

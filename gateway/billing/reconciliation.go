@@ -162,6 +162,8 @@ func (x *export) ofPile(p *ledger.PileEnergy) *reconciled {
 		r.Note = x.pick("本桩无总表读数", "the pile reports no main meter")
 	case p.MainFell:
 		r.Note = x.pick("总表读数回退（换表或清零），请核对", "the main meter fell back (replaced or reset): check it")
+	case p.MainMWh < p.PortsMWh:
+		r.Note = x.pick("总表电量小于端口电量，请核对总表", "the main meter counted less than the ports: check it")
 	}
 	if p.HasMain {
 		r.MainStartMWh, r.MainEndMWh, r.MainMWh = new(p.MainStart), new(p.MainEnd), new(p.MainMWh)
@@ -176,7 +178,7 @@ func (r *reconciled) include(p *reconciled) {
 	r.PortsMWh = plus(r.PortsMWh, p.PortsMWh, first)
 	r.MainMWh = plus(r.MainMWh, p.MainMWh, first)
 	if p.Note != "" && r.Note == "" {
-		r.Note = p.Pile + "：" + p.Note
+		r.Note = p.Pile + ": " + p.Note
 	}
 }
 

@@ -194,7 +194,7 @@ func escape(s string) string {
 }
 
 // part is a file within a workbook, compressed into a temporary file as it is
-// written. After an error nothing more is written, and every write gives it.
+// written, which nobody else sees. After an error nothing more is written, and every write gives it.
 type part struct {
 	file *os.File
 	out  *bufio.Writer
@@ -208,6 +208,10 @@ func newPart() (*part, error) {
 	f, err := os.CreateTemp("", "pilewatch-*.sheet")
 	if err != nil {
 		return nil, fmt.Errorf("the workbook's temporary file: %w; set TMPDIR to a folder with room", err)
+	}
+	// It loses its name at once: whatever ends the program leaves no bills behind.
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(temporary(err), f.Close())
 	}
 	p := &part{file: f, sum: crc32.NewIEEE()}
 	z, err := flate.NewWriter(f, flate.BestSpeed)
@@ -257,9 +261,7 @@ func (p *part) copyTo(w *zip.Writer, name string) error {
 	return err
 }
 
-func (p *part) close() error {
-	return errors.Join(p.file.Close(), os.Remove(p.file.Name()))
-}
+func (p *part) close() error { return p.file.Close() }
 
 func temporary(err error) error {
 	if err == nil {

@@ -3,6 +3,7 @@ package billing
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,31 @@ func TestTextGoesThroughASheetUnchanged(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAWorkbookThatIsCutOffLeavesNothingBehind: a program that is killed, or whose
+// reader has gone, removes no file any more.
+func TestAWorkbookThatIsCutOffLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	e := newEstate(t)
+	e.fill()
+	watched := watch(func() {
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("while it is written there are %v, %v", left, err)
+		}
+	})
+	if _, err := e.book().Export(t.Context(), Request{What: "sessions", Format: "xlsx", Span: Span{Month: "2026-11"}}, watched); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watch looks at something whenever a part of an export is written.
+type watch func()
+
+func (w watch) Write(b []byte) (int, error) {
+	w()
+	return len(b), nil
 }
 
 func TestASheetThatIsFullSaysWhatToDo(t *testing.T) {

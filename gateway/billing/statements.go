@@ -41,11 +41,12 @@ func (x *export) monthStatements(ctx context.Context, month string, keep bool) (
 			return nil
 		}
 		x.sum.add(ln)
+		x.prices.add(ln)
 		building, room := ln.home()
 		key := statementKey{building, ln.Session.Household}
 		st := of[key]
 		if st == nil {
-			st = &Statement{Period: month, Building: building, Household: key.household, PreviousMWh: previous[key.household], room: room}
+			st = &Statement{Period: month, Building: building, Household: key.household, PreviousMWh: previous[payer(building, key.household)], room: room}
 			of[key] = st
 		}
 		st.add(ln)
@@ -130,7 +131,7 @@ func (x *export) statementRow(st *Statement) []value {
 }
 
 func (x *export) statementLayout() *layout {
-	return &layout{words: x.words, location: x.Location, columns: statementColumns, counted: 3, unit: x.pick("户", " rows")}
+	return &layout{words: x.words, location: x.Location, columns: statementColumns, counted: 3, unit: x.pick("行", " rows")}
 }
 
 func (x *export) statements(ctx context.Context, w io.Writer) error {

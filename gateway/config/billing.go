@@ -41,7 +41,6 @@ func whole(dst *int, low, high int) func(node) {
 
 func (c *Config) readGridBill(n node) {
 	var g GridBill
-	var kWh tariff.Micro
 	given := n.object(fields{
 		"month": checked(&g.Month, func(s string) error {
 			if _, err := time.Parse("2006-01", s); err != nil {
@@ -49,17 +48,34 @@ func (c *Config) readGridBill(n node) {
 			}
 			return nil
 		}),
-		"building": text(&g.Building), "kwh": price(&kWh), "amount": price(&g.Amount),
+		"building": text(&g.Building), "kwh": energy(&g.EnergyMWh), "amount": price(&g.Amount),
 	})
 	if given != nil && (!given["month"] || !given["kwh"]) {
 		n.bad("a grid bill without month or kwh: expected both, such as {month: 2026-11, kwh: \"1820.5\", amount: \"1166.94\"}")
 		return
 	}
-	g.EnergyMWh = int64(kWh) // a millionth of a kWh is a mWh
 	for _, other := range c.Billing.GridBills {
 		if other.Month == g.Month && other.Building == g.Building {
 			n.bad("two grid bills of %s: expected one for the estate, or one a building", g.Month)
+			break
 		}
 	}
 	c.Billing.GridBills = append(c.Billing.GridBills, g)
+}
+
+// energy reads kWh as they stand in a bill.
+func energy(dst *int64) func(node) {
+	const expected = "kWh as a decimal such as \"1820.5\", with up to 6 places"
+	return func(n node) {
+		s, ok := n.str(expected)
+		if !ok {
+			return
+		}
+		kWh, err := tariff.ParsePrice(s) // a number of the same form: a millionth of a kWh is a mWh
+		if err != nil {
+			n.bad("%q: expected %s", s, expected)
+			return
+		}
+		*dst = int64(kWh)
+	}
 }

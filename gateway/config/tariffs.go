@@ -9,7 +9,7 @@ import (
 )
 
 func (c *Config) readTariffs(n node) {
-	first := map[string]string{}
+	first, named := map[string]string{}, map[string]string{}
 	list(func(n node) {
 		bad := len(n.doc.bad)
 		t := readTariff(n)
@@ -22,7 +22,10 @@ func (c *Config) readTariffs(n node) {
 		if key, twice := first[t.ValidFrom]; twice {
 			n.below("valid_from").bad("two tariffs from %s (the other is %s): expected one", t.ValidFrom, key)
 		}
-		first[t.ValidFrom] = n.key
+		if key, twice := named[t.Name]; twice { // a bill names its tariff
+			n.below("name").bad("two tariffs of the name %s (the other is %s): expected a name each", t.Name, key)
+		}
+		first[t.ValidFrom], named[t.Name] = n.key, n.key
 		c.Tariffs = append(c.Tariffs, t)
 	})(n)
 }

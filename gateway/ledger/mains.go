@@ -65,24 +65,35 @@ func (m *mains) step(e *Entry) error {
 	if e.Kind == KindStatus && e.Status.Has.Has(devices.HasEnergy) {
 		m.main(e.Status)
 	}
-	before := int64(0)
-	if e.Kind == KindReading {
-		before = m.total(&e.Reading)
-	}
+	pile, port, at := sampled(e)
+	before := m.total(pile, port)
 	var err error
 	if m.changes, _, err = session.Step(m.state, in, m.changes[:0]); err != nil {
 		return fmt.Errorf("deriving the meters: %w", err)
 	}
-	if e.Kind == KindReading && e.Reading.Time >= m.from && e.Reading.Time < m.to {
-		if advance := m.total(&e.Reading) - before; advance != 0 {
-			m.pile(e.Reading.Pile).PortsMWh += advance
+	if at >= m.from && at < m.to {
+		if advance := m.total(pile, port) - before; advance != 0 {
+			m.pile(pile).PortsMWh += advance
 		}
 	}
 	return nil
 }
 
-func (m *mains) total(r *devices.Reading) int64 {
-	if q := m.state.Port(r.Pile, r.Port); q != nil {
+// sampled gives the port whose meter an entry may carry, and when: a reading, or
+// an event, which is a sample too where it has the register. The port is 0 for
+// another entry.
+func sampled(e *Entry) (pile string, port uint8, at devices.Millis) {
+	switch e.Kind {
+	case KindReading:
+		return e.Reading.Pile, e.Reading.Port, e.Reading.Time
+	case KindEvent:
+		return e.Event.Pile, e.Event.Port, e.Event.Time
+	}
+	return "", 0, 0
+}
+
+func (m *mains) total(pile string, port uint8) int64 {
+	if q := m.state.Port(pile, port); q != nil {
 		return q.TotalMWh
 	}
 	return 0

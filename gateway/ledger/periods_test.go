@@ -50,6 +50,25 @@ func TestMainsComparesWhatTheMetersCountedInASpan(t *testing.T) {
 	}
 }
 
+// TestMainsCountTheRegistersOfEvents: what a port counts up to its stop event is
+// billed, and so it is no loss.
+func TestMainsCountTheRegistersOfEvents(t *testing.T) {
+	l := open(t, t.TempDir())
+	const t0, minute = devices.Millis(1_790_000_000_000), devices.Millis(60_000)
+	event := func(kind devices.EventKind, at devices.Millis, mWh int64) Entry {
+		return Entry{Kind: KindEvent, Received: at, Event: &devices.Event{Pile: "P01", Port: 1, Kind: kind, Time: at, DeviceTime: true, EnergyMWh: mWh, Has: devices.HasEnergy}}
+	}
+	l.mustAppend(t, Batch{Entries: []Entry{
+		{Kind: KindSettings, Received: t0, Settings: settingsOf("3")},
+		portMeter(t0, 1, 5_000), event(devices.EventStart, t0+minute, 5_100), portMeter(t0+2*minute, 1, 6_000), event(devices.EventStop, t0+5*minute, 8_000),
+		event(devices.EventStart, t0+9*minute, 9_000),
+	}})
+	got, err := l.Mains(t.Context(), t0, t0+9*minute, func(float64) {})
+	if err != nil || len(got) != 1 || got[0].PortsMWh != 3_000 {
+		t.Errorf("%+v, %v: want 3,000 mWh of the port, the last step being later", got, err)
+	}
+}
+
 func TestAPeriodIsClosedWholeOrNotAtAll(t *testing.T) {
 	l := open(t, t.TempDir())
 	line := func(id string) PeriodLine {

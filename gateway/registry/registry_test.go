@@ -78,6 +78,22 @@ func loadCards(t *testing.T, text string) ([]Card, error) {
 	return table.cards()
 }
 
+func TestATitleAboveTheHeadingsIsPassedOver(t *testing.T) {
+	piles, err := loadPiles(t, "复兴小区充电桩登记表,,\n\n桩号,楼号,端口数\nP01,1,10\n")
+	if want := []Pile{{ID: "P01", Building: "1", Ports: 10}}; err != nil || !reflect.DeepEqual(piles, want) {
+		t.Errorf("%+v, %v", piles, err)
+	}
+	for text, want := range map[string]string{
+		"登记表,,\n二〇二六,,\n桩号,楼号,端口数\n": "piles.csv:2: no column 桩号", // one title
+		"登记表,,\n":   "piles.csv:2: empty",
+		"桩号\nP01\n": "piles.csv:1: no column 楼号",
+	} {
+		if _, err := loadPiles(t, text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestWhatPeopleTypeIsUnderstood(t *testing.T) {
 	piles, err := loadPiles(t, "备注, 楼号 ,端口数,桩号,单口最大功率（W）\r\n,1号楼,１０, P01 ,1000W\r\n新,3＃,12,Pile 2,800.5\r\n,,,,\r\n")
 	want := []Pile{{ID: "P01", Building: "1", Ports: 10, MaxPortMW: 1_000_000}, {ID: "Pile 2", Building: "3", Ports: 12, MaxPortMW: 800_500}}

@@ -96,7 +96,7 @@ func parse(file string, data []byte, columns []column) (*table, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	var at map[string]int
-	width := 0
+	width, title := 0, 0 // title: the row of a title above the headings
 	for {
 		line, cells, err := in.next()
 		if errors.Is(err, io.EOF) {
@@ -118,6 +118,8 @@ func parse(file string, data []byte, columns []column) (*table, error) {
 		}
 		switch {
 		case blank(cells): // the empty rows that Excel leaves behind
+		case at == nil && title == 0 && isTitle(cells, columns):
+			title = line
 		case at == nil:
 			at, width = t.headings(line, cells, columns), len(cells)
 		default:
@@ -125,7 +127,7 @@ func parse(file string, data []byte, columns []column) (*table, error) {
 		}
 	}
 	if at == nil && len(t.problems) == 0 {
-		t.bad(1, "empty: expected a row of headings such as %s", chineseHeadings(columns))
+		t.bad(title+1, "empty: expected a row of headings such as %s", chineseHeadings(columns))
 	}
 	return t, nil
 }
@@ -170,6 +172,15 @@ func (t *table) headings(line int, cells []string, columns []column) map[string]
 		}
 	}
 	return at
+}
+
+// isTitle reports whether the only cell of a row is no heading: people write above a
+// list what it is.
+func isTitle(cells []string, columns []column) bool {
+	filled := slices.DeleteFunc(slices.Clone(cells), func(c string) bool { return c == "" })
+	return len(filled) == 1 && !slices.ContainsFunc(columns, func(c column) bool {
+		return heading(filled[0]) == c.name || slices.Contains(c.chinese, heading(filled[0]))
+	})
 }
 
 // heading drops what people add to one: letter case, spaces, a unit in brackets.
