@@ -209,6 +209,42 @@ func TestWhateverHappensEachFlagIsToldInOrderOnceAndNothingStaysBehind(t *testin
 	})
 }
 
+func TestWhatWasOverBeforeItCouldBeToldIsOneMessage(t *testing.T) {
+	p := &paper{flags: map[string]*ledger.Flag{"f": {ID: "f", Rule: "second_load", Pile: "P1", Severity: ledger.Warning, RaisedAt: afternoon, Status: ledger.StatusOpen}}}
+	p.policy = policy{channel: "c", loc: shanghai, quiet: config.Hours{From: 13 * 60, To: 16 * 60}}
+	p.happen(event{afternoon, "f", "raise"})
+	p.happen(event{minutes(10), "f", "clear"})
+	next := p.round(minutes(10))
+	for p.round(next) == next && len(p.sent) < 9 {
+	}
+	if len(p.sent) != 1 || p.sent[0].draft.kind() != channel.Cleared || !p.sent[0].draft.begins() || len(p.sent[0].draft.notices) != 2 {
+		t.Errorf("told %+v", p.sent)
+	}
+}
+
+func TestRepetitionsWithinAMinuteAreOneMessage(t *testing.T) {
+	p := &paper{flags: map[string]*ledger.Flag{}, policy: policy{channel: "c", loc: shanghai}}
+	var events []event
+	for n, pile := range []string{"P1", "P2", "P3"} {
+		p.flags[pile] = &ledger.Flag{ID: pile, Rule: "hot_burst", Pile: pile, Severity: ledger.Critical, RaisedAt: afternoon, Status: ledger.StatusOpen}
+		events = append(events, event{afternoon + devices.Millis(n)*20_000, pile, "raise"})
+	}
+	for now := afternoon; now < minutes(6); {
+		for len(events) > 0 && events[0].at <= now {
+			p.happen(events[0])
+			events = events[1:]
+		}
+		next := p.round(now)
+		if len(events) > 0 && (next == 0 || events[0].at < next) {
+			next = events[0].at
+		}
+		now = next
+	}
+	if len(p.sent) != 4 || p.sent[3].draft.kind() != channel.Repeated || len(p.sent[3].draft.notices) != 3 {
+		t.Errorf("told %+v", p.sent)
+	}
+}
+
 // checkManners holds that a message kept to quiet hours and to the rate.
 func (p *paper) checkManners(t *rapid.T, n int) {
 	s := p.sent[n]
