@@ -112,6 +112,29 @@ func checkSampleChannels(t *testing.T, got []Channel) {
 	}
 }
 
+func TestTheManualOfAlertsNamesEveryKeyAndItsExampleLoads(t *testing.T) {
+	manual, err := os.ReadFile("../../deploy/alerts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(manual), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	file := filepath.Join(t.TempDir(), "pilewatch.yaml")
+	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil || len(c.Alerts.Channels) != len(ChannelTypes) {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for _, word := range append([]string{"name", "url", "secret", "to", "smtp", "min_severity", "rules", "buildings", "language", "quiet_hours", "cool_down", "escalate_after",
+		"digest", "template"}, ChannelTypes...) {
+		if !strings.Contains(string(manual), "`"+word+"`") {
+			t.Errorf("%s is not in the manual", word)
+		}
+	}
+}
+
 func TestDefaultsRunWithoutAFile(t *testing.T) {
 	c := Default()
 	for name, got := range map[string][2]any{
