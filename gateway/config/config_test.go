@@ -135,6 +135,20 @@ func TestTheManualOfAlertsNamesEveryKeyAndItsExampleLoads(t *testing.T) {
 	}
 }
 
+func TestAChannelMayHaveNoQuietHoursWhereAllOthersDo(t *testing.T) {
+	c := load(t, `alerts:
+  quiet_hours: {from: "23:00", to: "07:00"}
+  channels:
+    - {name: a, type: webhook, url: "http://127.0.0.1/"}
+    - {name: b, type: webhook, url: "http://127.0.0.1/", quiet_hours: {from: "00:00", to: "00:00"}}
+    - {name: c, type: webhook, url: "http://127.0.0.1/", quiet_hours: {from: "12:00", to: "14:00"}}`)
+	for i, want := range []Hours{{23 * 60, 7 * 60}, noHours, {12 * 60, 14 * 60}} {
+		if got := c.Alerts.Channels[i].QuietHours; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
 func TestDefaultsRunWithoutAFile(t *testing.T) {
 	c := Default()
 	for name, got := range map[string][2]any{
