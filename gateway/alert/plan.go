@@ -88,13 +88,16 @@ func (d *draft) flags() (fs []ledger.Flag) {
 }
 
 // gravity orders flags: what stands before what is over, then by severity, then
-// what a device itself reports: smoke before a kettle.
+// what a device itself reports, smoke before all: titles tell the first.
 func gravity(f *ledger.Flag) int {
-	g := 2 * rank(f.Severity)
+	g := 3 * rank(f.Severity)
 	if f.ClearedAt != 0 {
-		g -= 2 * len(config.Severities)
+		g -= 3 * len(config.Severities)
 	}
-	if f.Rule == ruleAlarm {
+	switch {
+	case alarmOf(f) == "smoke":
+		g += 2
+	case f.Rule == ruleAlarm:
 		g++
 	}
 	return g

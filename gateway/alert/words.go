@@ -259,25 +259,48 @@ func (w *writer) one(d *draft, f *ledger.Flag, now devices.Millis) string {
 // since is from when on a flag is what it is.
 func since(f *ledger.Flag) devices.Millis { return max(f.RaisedAt, f.SeverityAt) }
 
-// many tells of several flags, a paragraph for each, and once what to do.
+// many tells of several flags, a paragraph for each, and what to do of each kind.
 func (w *writer) many(d *draft, fs []ledger.Flag, now devices.Millis) string {
-	var advice []string
 	lines := w.lead(d.kind(), fs, now)
 	shown := fs[:min(len(fs), listed)]
 	for i := range shown {
 		f := &shown[i]
 		lines = append(lines, w.item(f, samePile(fs) != "" || sameRule(fs) && f.Pile == ""))
-		if a := w.pick(f.Advice, f.AdviceEN); a != "" && f.ClearedAt == 0 && len(advice) < 3 && !slices.Contains(advice, a) {
-			advice = append(advice, a)
-		}
 	}
 	if rest := len(fs) - len(shown); rest > 0 {
 		lines = append(lines, fmt.Sprintf(w.pick("另有%d条，请看网页。", "And %d more: see the page."), rest))
 	}
-	for _, a := range advice {
-		lines = append(lines, w.pick("建议：", "What to do: ")+a)
+	return strings.Join(append(lines, w.advice(shown)...), "\n")
+}
+
+// mostAdvice is how many lines of it a message has.
+const mostAdvice = 4
+
+// advice says what to do, of the gravest first, once for all whom it is the same
+// for; and for what, where that is not the same for all.
+func (w *writer) advice(fs []ledger.Flag) (lines []string) {
+	names := map[string][]string{}
+	var order []string
+	for i := range fs {
+		a := w.pick(fs[i].Advice, fs[i].AdviceEN)
+		if a == "" || fs[i].ClearedAt != 0 {
+			continue
+		}
+		if names[a] == nil {
+			order = append(order, a)
+		}
+		if name := w.ruleName(&fs[i]); !slices.Contains(names[a], name) {
+			names[a] = append(names[a], name)
+		}
 	}
-	return strings.Join(lines, "\n")
+	for _, a := range order[:min(len(order), mostAdvice)] {
+		of := ""
+		if len(order) > 1 {
+			of = w.pick("·", ", ") + strings.Join(names[a], w.pick("、", "; "))
+		}
+		lines = append(lines, w.pick("建议"+of+"：", "What to do"+of+": ")+a)
+	}
+	return lines
 }
 
 // item tells one of several flags: by its place and rule, or in full, where the

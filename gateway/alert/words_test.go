@@ -87,6 +87,11 @@ func silentBike(f *ledger.Flag) {
 	f.Advice, f.AdviceEN = "请了解为什么不来充电：距离、价格、刷卡、电池太重，还是车已不用。", "Ask why it stopped coming: distance, price, the card, a heavy battery, or the bike is gone."
 }
 
+func water(f *ledger.Flag) {
+	f.ID, f.Evidence = "device_alarm-water-P03-2-20261126T070400Z", json.RawMessage(`{"alarm":"water"}`)
+	f.Advice, f.AdviceEN = "有水时不要触碰，在安全处断电。", "With water touch nothing, and switch the power off from a safe place."
+}
+
 func smoke(f *ledger.Flag) {
 	f.ID, f.Rule, f.Severity, f.Suspicion, f.Evidence = "device_alarm-smoke-P03-2-20261126T070400Z", ruleAlarm, ledger.Critical, "hardware", json.RawMessage(`{"alarm":"smoke"}`)
 	f.Message = "3号楼 P03 桩 2 号口，11月26日 15:04：设备报警：烟雾。疑似设备或线路问题，请尽快到现场查看。"
@@ -124,7 +129,7 @@ func TestEveryMessageIsInWordsThatPeopleCanActOn(t *testing.T) {
 		"cleared-at-once": told(map[string][]*ledger.Flag{"raised/warning": {sample(over(3))}, "cleared": {sample(over(3))}}, "raised/warning", "cleared"),
 		"cleared-many":    one("cleared", sample(over(26)), sample(kettle, over(2000))),
 		"repeated":        one("repeated/1", sample(kettle)),
-		"repeated-many":   one("repeated/1", sample(kettle), sample(smoke)),
+		"repeated-many":   one("repeated/1", sample(kettle), sample(smoke, water), sample(smoke)),
 	}
 	for lang, w := range writers() {
 		for name, d := range drafts {
