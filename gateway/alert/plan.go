@@ -282,14 +282,14 @@ func (p *policy) free(at devices.Millis, severity string, recent []devices.Milli
 	return at
 }
 
-// heardOf is when the channel was last told of another flag of the same rule at
-// the same place that was as grave; 0 for never.
+// heardOf is when the channel was last told of another flag of the same rule, or
+// alarm, at the same place that was as grave; 0 for never.
 func heardOf(ns []ledger.Notice, m *matter) (at devices.Millis) {
 	for i := range ns {
 		f := &ns[i].Flag
 		kind, severity := kindOf(ns[i].Step)
 		if kind == channel.Raised && ns[i].State == ledger.DeliverySent && f.ID != m.flag.ID && rank(severity) >= rank(m.flag.Severity) &&
-			f.Rule == m.flag.Rule && f.Pile == m.flag.Pile && f.Port == m.flag.Port && f.Building == m.flag.Building && f.Household == m.flag.Household {
+			sameName(f, &m.flag) && f.Pile == m.flag.Pile && f.Port == m.flag.Port && f.Building == m.flag.Building && f.Household == m.flag.Household {
 			at = max(at, ns[i].DoneAt)
 		}
 	}
@@ -338,9 +338,13 @@ func (p *policy) choose(ready, soon []*matter, now devices.Millis) []ledger.Noti
 	if len(ready) > 1 && (now-oldest > late || len(order) > apart) {
 		var all []ledger.Notice
 		for _, key := range order {
-			all = append(all, groups[key]...)
+			if key != channel.Repeated { // what is new is not lost in what people know
+				all = append(all, groups[key]...)
+			}
 		}
-		return all
+		if len(all) > 0 {
+			return all
+		}
 	}
 	// A flag is raised before it is cleared.
 	slices.SortStableFunc(order, func(a, b string) int {

@@ -95,6 +95,10 @@ func alarmOf(f *ledger.Flag) string {
 	return e.Alarm
 }
 
+// sameName reports whether two flags are of one rule and, alarms of devices, of
+// one alarm: smoke is not more of the same as heat.
+func sameName(a, b *ledger.Flag) bool { return a.Rule == b.Rule && alarmOf(a) == alarmOf(b) }
+
 // ruleName is what a flag is about, in a few words.
 func (l language) ruleName(f *ledger.Flag) string {
 	if f.Rule == ruleOffline && f.Pile == "" {

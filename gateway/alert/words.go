@@ -158,7 +158,7 @@ func samePort(fs []ledger.Flag) bool {
 // sameRule reports whether one name fits all.
 func sameRule(fs []ledger.Flag) bool {
 	for i := range fs {
-		if fs[i].Rule != fs[0].Rule || alarmOf(&fs[i]) != alarmOf(&fs[0]) {
+		if !sameName(&fs[i], &fs[0]) {
 			return false
 		}
 	}
