@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -245,6 +246,7 @@ func (w *writer) one(d *draft, f *ledger.Flag, now devices.Millis) string {
 		}
 	}
 	add("时间", "When", w.when(f))
+	add("位置", "Where", w.silent(f))
 	add("情况", "Seen", w.pick(f.Message, f.MessageEN))
 	if f.Rose != "" && kind == channel.Raised {
 		add("变化", "Change", fmt.Sprintf(w.pick("由“%s”升为“%s”", "rose from %s to %s"), w.severity(f.Rose), w.severity(f.Severity)))
@@ -254,6 +256,23 @@ func (w *writer) one(d *draft, f *ledger.Flag, now devices.Millis) string {
 		add("建议", "What to do", w.pick(f.Advice, f.AdviceEN))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// silent names the piles of a power cut, so that people know where to look; "" of
+// any other flag.
+func (w *writer) silent(f *ledger.Flag) string {
+	var e struct{ Piles []string }
+	if f.Rule != ruleOffline || f.Pile != "" || json.Unmarshal(f.Evidence, &e) != nil {
+		return ""
+	}
+	var names []string
+	for _, pile := range e.Piles[:min(len(e.Piles), maxPiles)] {
+		names = append(names, w.pileName(pile, ""))
+	}
+	if rest := len(e.Piles) - len(names); rest > 0 {
+		names = append(names, fmt.Sprintf(w.pick("另有%d台", "%d more"), rest))
+	}
+	return strings.Join(names, w.pick("、", "; "))
 }
 
 // since is from when on a flag is what it is.

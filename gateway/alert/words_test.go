@@ -75,8 +75,9 @@ func kettle(f *ledger.Flag) {
 
 func cut(f *ledger.Flag) {
 	f.ID, f.Rule, f.Suspicion, f.Pile, f.Port, f.Building, f.Household = "pile_offline-estate-0-20261126T070400Z", ruleOffline, "hardware", "", 0, "", ""
-	f.Message = "小区，11月26日 15:04：8 台桩同时失去联系，像是停电或网络中断。疑似设备或线路问题，请尽快到现场查看。"
-	f.MessageEN = "The estate, 26 Nov 15:04: 8 piles fell silent together, as in a power cut or a broken network. A fault of the equipment is suspected: please look at it soon."
+	f.Evidence = json.RawMessage(`{"piles":["P01","P03","P09"]}`)
+	f.Message = "小区，11月26日 15:04：3 台桩同时失去联系，像是停电或网络中断。疑似设备或线路问题，请尽快到现场查看。"
+	f.MessageEN = "The estate, 26 Nov 15:04: 3 piles fell silent together, as in a power cut or a broken network. A fault of the equipment is suspected: please look at it soon."
 	f.Advice, f.AdviceEN = "请查看小区供电和网络。", "Look at the estate's power supply and network."
 }
 
