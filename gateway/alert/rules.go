@@ -83,7 +83,7 @@ var alarms = map[string][2]string{
 	"over_temperature": {"过热报警", "over-temperature alarm"},
 	"short":            {"短路报警", "short-circuit alarm"},
 	"leakage":          {"漏电报警", "leakage current alarm"},
-	"relay_welded":     {"继电器粘连报警（插口断不开电）", "welded relay alarm: the port cannot be switched off"},
+	"relay_welded":     {"继电器粘连报警（插口断不开电）", "welded relay alarm (the port cannot be switched off)"},
 }
 
 // alarmOf is the alarm that a flag is about; "" where its evidence names none.
