@@ -237,6 +237,27 @@ func TestAlertTestPrintsTheAnswer(t *testing.T) {
 	}
 }
 
+func TestCheckNamesABuildingThatAChannelWouldWaitForInVain(t *testing.T) {
+	dir := t.TempDir()
+	piles := write(t, dir, "piles.csv", "pile,building,location,ports\nP01,3,北侧,10\n")
+	cfg := write(t, dir, "pilewatch.yaml", fmt.Sprintf(`mqtt: {listen: %q}
+http: {listen: %q}
+registry: {piles: %q}
+alerts:
+  quiet_hours: {from: "23:00", to: "07:00"}
+  channels:
+    - {name: three, type: webhook, url: "http://127.0.0.1:9/", buildings: ["3"]}
+    - {name: nine, type: webhook, url: "http://127.0.0.1:9/", buildings: ["9号楼"]}
+    - {name: am, type: alertmanager, url: "http://127.0.0.1:9/"}
+`, freeAddr(t), freeAddr(t), piles))
+	out, _, status := pilewatch(t, "check", "--config", cfg)
+	for _, want := range []string{"ok    alerts         three (webhook): warning and up, buildings 3, quiet 23:00-07:00;", `FAIL  alerts         alerts channel "nine"`, "am (alertmanager): warning and up;"} {
+		if !strings.Contains(out, want) || status != 1 {
+			t.Errorf("status %d, %q is not in\n%s", status, want, out)
+		}
+	}
+}
+
 func TestAnAcknowledgementOverTheAPIStopsTheEscalation(t *testing.T) {
 	office, night := newHook(t), newHook(t)
 	cfg, addr, broker := alertsFile(t, fmt.Sprintf("    - {name: office, type: webhook, url: %q}\n    - {name: night, type: webhook, url: %q, escalate_after: 4s}", office.URL, night.URL))

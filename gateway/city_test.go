@@ -76,7 +76,7 @@ func publishCity(b *testing.B, addr string) {
 // and starts it again: how much of a core it takes, how much memory, and how long
 // until it is ready again.
 func BenchmarkCity(b *testing.B) {
-	b.Setenv("GOMEMLIMIT", "off")
+	b.Setenv("GOMEMLIMIT", "")
 	for b.Loop() {
 		mosquitto := realserver.Mosquitto(b, realserver.MosquittoOptions{Memory: true})
 		dir, addr := b.TempDir(), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b))

@@ -65,6 +65,14 @@ func (d *draft) kind() string {
 	return channel.Repeated
 }
 
+// begins reports whether it tells of something for the first time.
+func (d *draft) begins() bool {
+	return slices.ContainsFunc(d.notices, func(n ledger.Notice) bool {
+		kind, _ := kindOf(n.Step)
+		return kind == channel.Raised
+	})
+}
+
 // flags are what the message is about, the gravest first, each once.
 func (d *draft) flags() (fs []ledger.Flag) {
 	for i := range d.notices {
@@ -79,12 +87,20 @@ func (d *draft) flags() (fs []ledger.Flag) {
 	return fs
 }
 
-// gravity orders flags: what stands before what is over, then by severity.
+// gravity orders flags: what stands before what is over, then by severity, then
+// what a device itself reports, smoke before all: titles tell the first.
 func gravity(f *ledger.Flag) int {
+	g := 3 * rank(f.Severity)
 	if f.ClearedAt != 0 {
-		return rank(f.Severity) - len(config.Severities)
+		g -= 3 * len(config.Severities)
 	}
-	return rank(f.Severity)
+	switch {
+	case alarmOf(f) == "smoke":
+		g += 2
+	case f.Rule == ruleAlarm:
+		g++
+	}
+	return g
 }
 
 // deliveryID is the same for the same steps of the same flags.
@@ -141,8 +157,9 @@ func plan(p *policy, ns []ledger.Notice, recent []devices.Millis, now devices.Mi
 			switch at := p.readyAt(m, ns, recent, now); {
 			case at > now:
 				d.next = sooner(d.next, at)
-				if at <= now+gather || len(m.waiting) == 0 && m.last+firstRepeat <= now {
-					soon = append(soon, m) // what is told again is told together
+				again := len(m.waiting) == 0 && (m.last+firstRepeat <= now || at <= now+late) // is told together, rather early than twice
+				if again || at <= now+gather {
+					soon = append(soon, m)
 				}
 			case at > 0:
 				ready = append(ready, m)
@@ -265,14 +282,14 @@ func (p *policy) free(at devices.Millis, severity string, recent []devices.Milli
 	return at
 }
 
-// heardOf is when the channel was last told of another flag of the same rule at
-// the same place that was as grave; 0 for never.
+// heardOf is when the channel was last told of another flag of the same rule, or
+// alarm, at the same place that was as grave; 0 for never.
 func heardOf(ns []ledger.Notice, m *matter) (at devices.Millis) {
 	for i := range ns {
 		f := &ns[i].Flag
 		kind, severity := kindOf(ns[i].Step)
 		if kind == channel.Raised && ns[i].State == ledger.DeliverySent && f.ID != m.flag.ID && rank(severity) >= rank(m.flag.Severity) &&
-			f.Rule == m.flag.Rule && f.Pile == m.flag.Pile && f.Port == m.flag.Port && f.Building == m.flag.Building && f.Household == m.flag.Household {
+			sameName(f, &m.flag) && f.Pile == m.flag.Pile && f.Port == m.flag.Port && f.Building == m.flag.Building && f.Household == m.flag.Household {
 			at = max(at, ns[i].DoneAt)
 		}
 	}
@@ -300,32 +317,34 @@ func (p *policy) choose(ready, soon []*matter, now devices.Millis) []ledger.Noti
 	var order []string
 	oldest := now
 	ready = ready[:min(len(ready), mostFlags)]
-	for _, n := range p.waitingOf(ready, now) {
-		key := groupOf(&n)
+	for _, m := range ready {
+		ns := p.waitingOf(m, now)
+		key := groupOf(&ns[0]) // what began and ended meanwhile is told once
 		if groups[key] == nil {
 			order = append(order, key)
 		}
-		groups[key] = append(groups[key], n)
-		oldest = min(oldest, n.At)
+		groups[key] = append(groups[key], ns...)
+		oldest = min(oldest, ns[0].At)
 	}
 	if len(order) == 0 {
 		return nil
 	}
 	for _, m := range soon {
-		ns := p.waitingOf([]*matter{m}, now)
-		first := groupOf(&ns[0]) // its end is not told before its beginning
-		for _, n := range ns {
-			if key := groupOf(&n); key == first && groups[key] != nil {
-				groups[key] = append(groups[key], n)
-			}
+		ns := p.waitingOf(m, now)
+		if key := groupOf(&ns[0]); groups[key] != nil {
+			groups[key] = append(groups[key], ns...)
 		}
 	}
 	if len(ready) > 1 && (now-oldest > late || len(order) > apart) {
 		var all []ledger.Notice
 		for _, key := range order {
-			all = append(all, groups[key]...)
+			if key != channel.Repeated { // what is new is not lost in what people know
+				all = append(all, groups[key]...)
+			}
 		}
-		return all
+		if len(all) > 0 {
+			return all
+		}
 	}
 	// A flag is raised before it is cleared.
 	slices.SortStableFunc(order, func(a, b string) int {
@@ -334,17 +353,14 @@ func (p *policy) choose(ready, soon []*matter, now devices.Millis) []ledger.Noti
 	return groups[order[0]]
 }
 
-// waitingOf gives what waits of flags; of one of which nothing waits, that it is
-// told again.
-func (p *policy) waitingOf(ms []*matter, now devices.Millis) (ns []ledger.Notice) {
-	for _, m := range ms {
-		ns = append(ns, m.waiting...)
-		if len(m.waiting) == 0 {
-			again := ledger.Delivery{Channel: p.channel, FlagID: m.flag.ID, Step: repeatedStep(m.repeats + 1), At: now, State: ledger.DeliveryWaiting}
-			ns = append(ns, ledger.Notice{Delivery: again, Flag: m.flag})
-		}
+// waitingOf gives what waits of a flag, which is one message; where nothing
+// waits, that it is told again.
+func (p *policy) waitingOf(m *matter, now devices.Millis) []ledger.Notice {
+	if len(m.waiting) > 0 {
+		return m.waiting
 	}
-	return ns
+	again := ledger.Delivery{Channel: p.channel, FlagID: m.flag.ID, Step: repeatedStep(m.repeats + 1), At: now, State: ledger.DeliveryWaiting}
+	return []ledger.Notice{{Delivery: again, Flag: m.flag}}
 }
 
 // groupOf says which steps are one message: of a pile, of piles that fell silent,

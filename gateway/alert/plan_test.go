@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -207,6 +208,83 @@ func TestWhateverHappensEachFlagIsToldInOrderOnceAndNothingStaysBehind(t *testin
 			}
 		}
 	})
+}
+
+func TestWhatWasOverBeforeItCouldBeToldIsOneMessage(t *testing.T) {
+	p := &paper{flags: map[string]*ledger.Flag{"f": {ID: "f", Rule: "second_load", Pile: "P1", Severity: ledger.Warning, RaisedAt: afternoon, Status: ledger.StatusOpen}}}
+	p.policy = policy{channel: "c", loc: shanghai, quiet: config.Hours{From: 13 * 60, To: 16 * 60}}
+	p.happen(event{afternoon, "f", "raise"})
+	p.happen(event{minutes(10), "f", "clear"})
+	next := p.round(minutes(10))
+	for p.round(next) == next && len(p.sent) < 9 {
+	}
+	if len(p.sent) != 1 || p.sent[0].draft.kind() != channel.Cleared || !p.sent[0].draft.begins() || len(p.sent[0].draft.notices) != 2 {
+		t.Errorf("told %+v", p.sent)
+	}
+}
+
+// pass lets events happen, and does what the plan says, until an instant.
+func (p *paper) pass(events []event, until devices.Millis) {
+	for now := events[0].at; now > 0 && now < until; {
+		for len(events) > 0 && events[0].at <= now {
+			p.happen(events[0])
+			events = events[1:]
+		}
+		now = p.round(now)
+		if len(events) > 0 {
+			now = sooner(now, events[0].at)
+		}
+	}
+}
+
+func TestRepetitionsWithinAMinuteAreOneMessage(t *testing.T) {
+	p := &paper{flags: map[string]*ledger.Flag{}, policy: policy{channel: "c", loc: shanghai}}
+	var events []event
+	for n, pile := range []string{"P1", "P2", "P3"} {
+		p.flags[pile] = &ledger.Flag{ID: pile, Rule: "hot_burst", Pile: pile, Severity: ledger.Critical, RaisedAt: afternoon, Status: ledger.StatusOpen}
+		events = append(events, event{afternoon + devices.Millis(n)*20_000, pile, "raise"})
+	}
+	p.pass(events, minutes(6))
+	if len(p.sent) != 4 || p.sent[3].draft.kind() != channel.Repeated || len(p.sent[3].draft.notices) != 3 {
+		t.Errorf("told %+v", p.sent)
+	}
+}
+
+func TestWhatIsNewIsNotLostInWhatIsToldAgain(t *testing.T) {
+	p := &paper{flags: map[string]*ledger.Flag{}, policy: policy{channel: "c", loc: shanghai}}
+	for n := range 5 {
+		id := fmt.Sprint("f", n)
+		p.flags[id] = &ledger.Flag{ID: id, Rule: "hot_burst", Pile: id, Severity: ledger.Critical, RaisedAt: afternoon, Status: ledger.StatusOpen}
+	}
+	p.down = [][2]devices.Millis{{minutes(1), minutes(6)}}
+	p.pass([]event{
+		{afternoon, "f0", "raise"}, {afternoon, "f1", "raise"}, {minutes(1), "f2", "raise"}, {minutes(2), "f3", "raise"}, {minutes(2), "f4", "raise"},
+	}, minutes(8))
+	for _, s := range p.sent {
+		again := 0
+		for _, n := range s.draft.notices {
+			if kind, _ := kindOf(n.Step); kind == channel.Repeated {
+				again++
+			}
+		}
+		if again != 0 && again != len(s.draft.notices) {
+			t.Errorf("%q", steps(s.draft.notices))
+		}
+	}
+	if last := p.sent[len(p.sent)-1].draft; last.kind() != channel.Repeated || len(p.sent) != 5 {
+		t.Errorf("%d messages, the last %q", len(p.sent), steps(last.notices))
+	}
+}
+
+func TestSmokeWaitsForNoOtherAlarm(t *testing.T) {
+	p := &paper{flags: map[string]*ledger.Flag{}, policy: policy{channel: "c", loc: shanghai, coolDown: time.Hour}}
+	for id, alarm := range map[string]string{"heat": "over_temperature", "smoke": "smoke", "heat again": "over_temperature"} {
+		p.flags[id] = &ledger.Flag{ID: id, Rule: ruleAlarm, Pile: "P1", Port: 2, Severity: ledger.Critical, Status: ledger.StatusAcknowledged, Evidence: json.RawMessage(`{"alarm":"` + alarm + `"}`)}
+	}
+	p.pass([]event{{afternoon, "heat", "raise"}, {minutes(1), "smoke", "raise"}, {minutes(2), "heat again", "raise"}}, minutes(5))
+	if len(p.sent) != 2 || p.sent[1].at != minutes(1)+gather || p.sent[1].draft.notices[0].FlagID != "smoke" {
+		t.Errorf("told %+v", p.sent)
+	}
 }
 
 // checkManners holds that a message kept to quiet hours and to the rate.

@@ -1,6 +1,11 @@
 package alert
 
-import "pilewatch/gateway/ledger"
+import (
+	"encoding/json"
+	"strings"
+
+	"pilewatch/gateway/ledger"
+)
 
 // language is one of those that messages are written in.
 type language int
@@ -64,14 +69,43 @@ var rules = map[string]ruleWords{
 	"zombie_bike":       {"登记车辆久未使用", "a registered bike nobody uses", habit},
 	"unauthorised_draw": {"未刷卡用电", "power without a session", measured},
 	"meter_imbalance":   {"总表与分口电量不符", "main meter and ports differ", measured},
-	"device_alarm":      {"设备报警", "alarm of the device", said},
+	ruleAlarm:           {"设备报警", "alarm of the device", said},
 	ruleOffline:         {"充电桩失去联系", "pile off line", silence},
 }
+
+const ruleAlarm = "device_alarm"
+
+// alarms are the alarms of devices: whoever reads no more than the title has to
+// know that there is smoke.
+var alarms = map[string][2]string{
+	"smoke":            {"烟雾报警", "smoke alarm"},
+	"water":            {"水浸报警", "water alarm"},
+	"over_temperature": {"过热报警", "over-temperature alarm"},
+	"short":            {"短路报警", "short-circuit alarm"},
+	"leakage":          {"漏电报警", "leakage current alarm"},
+	"relay_welded":     {"继电器粘连报警（插口断不开电）", "welded relay alarm (the port cannot be switched off)"},
+}
+
+// alarmOf is the alarm that a flag is about; "" where its evidence names none.
+func alarmOf(f *ledger.Flag) string {
+	var e struct{ Alarm string }
+	if f.Rule != ruleAlarm || json.Unmarshal(f.Evidence, &e) != nil {
+		return ""
+	}
+	return e.Alarm
+}
+
+// sameName reports whether two flags are of one rule and, alarms of devices, of
+// one alarm: smoke is not more of the same as heat.
+func sameName(a, b *ledger.Flag) bool { return a.Rule == b.Rule && alarmOf(a) == alarmOf(b) }
 
 // ruleName is what a flag is about, in a few words.
 func (l language) ruleName(f *ledger.Flag) string {
 	if f.Rule == ruleOffline && f.Pile == "" {
 		return l.pick("多台充电桩同时失去联系（疑似停电）", "many piles off line at once, as in a power cut")
+	}
+	if a, ok := alarms[alarmOf(f)]; ok {
+		return l.pick(a[0], a[1])
 	}
 	if r, ok := rules[f.Rule]; ok {
 		return l.pick(r.zh, r.en)
@@ -86,4 +120,13 @@ func (l language) howSure(f *ledger.Flag) string {
 		return ""
 	}
 	return sureness[r.basis][l]
+}
+
+// howSureShort is the first word of that: 把握：高.
+func (l language) howSureShort(f *ledger.Flag) string {
+	word, _, found := strings.Cut(l.howSure(f), l.pick("：", ": "))
+	if !found {
+		return ""
+	}
+	return l.pick("把握："+word, "how sure: "+word)
 }

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -39,9 +40,9 @@ func (w *writer) message(d *draft, now devices.Millis) channel.Message {
 	about := w.about(fs)
 	m.Title = w.tag(m.Kind, m.Severity) + about
 	if len(fs) == 1 {
-		m.Text = w.one(m.Kind, &fs[0], now)
+		m.Text = w.one(d, &fs[0], now)
 	} else {
-		m.Text = w.many(fs)
+		m.Text = w.many(d, fs, now)
 	}
 	return m
 }
@@ -84,7 +85,7 @@ func FlagPage(publicURL, flagID string) string {
 	return strings.TrimRight(publicURL, "/") + "/flags/" + url.PathEscape(flagID)
 }
 
-// tag is what a title begins with: 【紧急·已解除】.
+// tag is what a title begins with: 【严重·已解除】.
 func (w *writer) tag(kind, severity string) string {
 	word := w.severity(severity)
 	switch kind {
@@ -99,18 +100,25 @@ func (w *writer) tag(kind, severity string) string {
 func (w *writer) severity(s string) string {
 	switch s {
 	case ledger.Critical:
-		return w.pick("紧急", "CRITICAL")
+		return w.pick("严重", "CRITICAL")
 	case ledger.Warning:
 		return w.pick("警告", "WARNING")
 	}
 	return w.pick("提示", "NOTE")
 }
 
-// about says in a few words where it is and what.
+// about says in a few words where it is and what; of several flags what the
+// gravest is, for a telephone shows little more than a title.
 func (w *writer) about(fs []ledger.Flag) string {
 	colon := w.pick("：", ": ")
 	if len(fs) == 1 {
 		return w.where(&fs[0]) + colon + w.ruleName(&fs[0])
+	}
+	what := w.ruleName(&fs[0])
+	if sameRule(fs) {
+		what += fmt.Sprintf(w.pick("，%d条提醒", ", %d flags"), len(fs))
+	} else {
+		what += fmt.Sprintf(w.pick("等%d条提醒", " and others, %d flags"), len(fs))
 	}
 	over := 0
 	for i := range fs {
@@ -118,17 +126,16 @@ func (w *writer) about(fs []ledger.Flag) string {
 			over++
 		}
 	}
-	what := fmt.Sprintf(w.pick("%d条提醒", "%d flags"), len(fs))
 	if over > 0 && over < len(fs) {
 		what += fmt.Sprintf(w.pick("，其中%d条已解除", ", %d of them over"), over)
 	}
-	if pile := samePile(fs); pile != "" {
-		return w.pileName(pile, fs[0].Building) + colon + what
+	switch {
+	case samePile(fs) == "":
+		return w.estate + colon + what
+	case samePort(fs):
+		return w.where(&fs[0]) + colon + what
 	}
-	if sameRule(fs) {
-		what = w.ruleName(&fs[0]) + w.pick("，", ", ") + what
-	}
-	return w.estate + colon + what
+	return w.pileName(fs[0].Pile, fs[0].Building) + colon + what
 }
 
 func samePile(fs []ledger.Flag) string {
@@ -140,9 +147,19 @@ func samePile(fs []ledger.Flag) string {
 	return fs[0].Pile
 }
 
+func samePort(fs []ledger.Flag) bool {
+	for i := range fs {
+		if fs[i].Pile != fs[0].Pile || fs[i].Port != fs[0].Port {
+			return false
+		}
+	}
+	return true
+}
+
+// sameRule reports whether one name fits all.
 func sameRule(fs []ledger.Flag) bool {
 	for i := range fs {
-		if fs[i].Rule != fs[0].Rule {
+		if !sameName(&fs[i], &fs[0]) {
 			return false
 		}
 	}
@@ -196,57 +213,113 @@ func chineseBuilding(b string) string {
 	return b + "号楼"
 }
 
+// lead says why people are told: that nobody saw to it, or that it is over. Of an
+// ordinary alarm it says nothing.
+func (w *writer) lead(kind string, fs []ledger.Flag, now devices.Millis) []string {
+	standing := func(f ledger.Flag) bool { return f.ClearedAt == 0 }
+	switch {
+	case kind == channel.Raised && w.escalate > 0 && slices.ContainsFunc(fs, standing):
+		return []string{fmt.Sprintf(w.pick("%s内无人确认，因此转到这里。请到现场处理，并在网页上点“我来处理”。",
+			"Nobody acknowledged this within %s, and so it comes here. Please see to it, and say so on the page."), w.span(devices.Millis(w.escalate.Milliseconds())))}
+	case kind == channel.Repeated:
+		oldest := now
+		for i := range fs {
+			oldest = min(oldest, since(&fs[i]))
+		}
+		return []string{fmt.Sprintf(w.pick("已过%s，仍无人确认。请到现场处理，并在网页上点“我来处理”。",
+			"Nobody has acknowledged this for %s. Please see to it, and say so on the page."), w.span(now-oldest))}
+	case kind != channel.Cleared:
+		return nil
+	case sameRule(fs) && fs[0].Rule == ruleOffline:
+		return []string{w.pick("已恢复联系。请留意各插口是否恢复充电。", "Heard again. Please see whether the ports charge again.")}
+	}
+	return []string{w.pick("触发提醒的情况已结束。如果还没有人了解过，仍请上门看一看。", "What raised this is over. If nobody has looked into it yet, a visit is still worth while.")}
+}
+
 // one tells all of one flag.
-func (w *writer) one(kind string, f *ledger.Flag, now devices.Millis) string {
-	var lines []string
+func (w *writer) one(d *draft, f *ledger.Flag, now devices.Millis) string {
+	kind := d.kind()
+	lines := w.lead(kind, []ledger.Flag{*f}, now)
 	add := func(zh, en, text string) {
 		if text != "" {
 			lines = append(lines, w.pick(zh+"：", en+": ")+text)
 		}
 	}
-	switch {
-	case kind == channel.Raised && w.escalate > 0 && f.ClearedAt == 0:
-		lines = append(lines, fmt.Sprintf(w.pick("%s内无人确认，因此转到这里。请到现场处理，并在网页上点“我来处理”。",
-			"Nobody acknowledged this within %s, and so it comes here. Please see to it, and say so on the page."), w.span(devices.Millis(w.escalate.Milliseconds()))))
-	case kind == channel.Cleared:
-		lines = append(lines, w.pick("触发提醒的情况已结束。如果还没有人了解过，仍请上门看一看。", "What raised this is over. If nobody has looked into it yet, a visit is still worth while."))
-	case kind == channel.Repeated:
-		lines = append(lines, fmt.Sprintf(w.pick("已过%s，仍无人确认。请到现场处理，并在网页上点“我来处理”。",
-			"Nobody has acknowledged this for %s. Please see to it, and say so on the page."), w.span(now-since(f))))
-	}
 	add("时间", "When", w.when(f))
+	add("位置", "Where", w.silent(f))
 	add("情况", "Seen", w.pick(f.Message, f.MessageEN))
 	if f.Rose != "" && kind == channel.Raised {
 		add("变化", "Change", fmt.Sprintf(w.pick("由“%s”升为“%s”", "rose from %s to %s"), w.severity(f.Rose), w.severity(f.Severity)))
 	}
-	if kind != channel.Cleared {
+	if kind != channel.Cleared || d.begins() && f.Rule != ruleOffline {
 		add("把握", "How sure", w.howSure(f))
 		add("建议", "What to do", w.pick(f.Advice, f.AdviceEN))
 	}
 	return strings.Join(lines, "\n")
 }
 
+// silent names the piles of a power cut, so that people know where to look; "" of
+// any other flag.
+func (w *writer) silent(f *ledger.Flag) string {
+	var e struct{ Piles []string }
+	if f.Rule != ruleOffline || f.Pile != "" || json.Unmarshal(f.Evidence, &e) != nil {
+		return ""
+	}
+	var names []string
+	for _, pile := range e.Piles[:min(len(e.Piles), maxPiles)] {
+		names = append(names, w.pileName(pile, ""))
+	}
+	if rest := len(e.Piles) - len(names); rest > 0 {
+		names = append(names, fmt.Sprintf(w.pick("另有%d台", "%d more"), rest))
+	}
+	return strings.Join(names, w.pick("、", "; "))
+}
+
 // since is from when on a flag is what it is.
 func since(f *ledger.Flag) devices.Millis { return max(f.RaisedAt, f.SeverityAt) }
 
-// many tells of several flags, a paragraph for each, and once what to do.
-func (w *writer) many(fs []ledger.Flag) string {
-	var lines, advice []string
+// many tells of several flags, a paragraph for each, and what to do of each kind.
+func (w *writer) many(d *draft, fs []ledger.Flag, now devices.Millis) string {
+	lines := w.lead(d.kind(), fs, now)
 	shown := fs[:min(len(fs), listed)]
 	for i := range shown {
 		f := &shown[i]
-		lines = append(lines, w.item(f, samePile(fs) != "" || sameRule(fs)))
-		if a := w.pick(f.Advice, f.AdviceEN); a != "" && f.ClearedAt == 0 && len(advice) < 3 && !slices.Contains(advice, a) {
-			advice = append(advice, a)
-		}
+		lines = append(lines, w.item(f, samePile(fs) != "" || sameRule(fs) && f.Pile == ""))
 	}
 	if rest := len(fs) - len(shown); rest > 0 {
 		lines = append(lines, fmt.Sprintf(w.pick("另有%d条，请看网页。", "And %d more: see the page."), rest))
 	}
-	for _, a := range advice {
-		lines = append(lines, w.pick("建议：", "What to do: ")+a)
+	return strings.Join(append(lines, w.advice(shown)...), "\n")
+}
+
+// mostAdvice is how many lines of it a message has.
+const mostAdvice = 4
+
+// advice says what to do, of the gravest first, once for all whom it is the same
+// for; and for what, where that is not the same for all.
+func (w *writer) advice(fs []ledger.Flag) (lines []string) {
+	names := map[string][]string{}
+	var order []string
+	for i := range fs {
+		a := w.pick(fs[i].Advice, fs[i].AdviceEN)
+		if a == "" || fs[i].ClearedAt != 0 {
+			continue
+		}
+		if names[a] == nil {
+			order = append(order, a)
+		}
+		if name := w.ruleName(&fs[i]); !slices.Contains(names[a], name) {
+			names[a] = append(names[a], name)
+		}
 	}
-	return strings.Join(lines, "\n")
+	for _, a := range order[:min(len(order), mostAdvice)] {
+		of := ""
+		if len(order) > 1 {
+			of = w.pick("·", ", ") + strings.Join(names[a], w.pick("、", "; "))
+		}
+		lines = append(lines, w.pick("建议"+of+"：", "What to do"+of+": ")+a)
+	}
+	return lines
 }
 
 // item tells one of several flags: by its place and rule, or in full, where the
@@ -258,6 +331,9 @@ func (w *writer) item(f *ledger.Flag, full bool) string {
 		if f.ClearedAt != 0 {
 			note = w.until(f) + w.pick(" 已解除", ", over")
 		}
+	}
+	if sure := w.howSureShort(f); sure != "" && f.ClearedAt == 0 {
+		note = strings.TrimPrefix(note+w.pick("，", ", ")+sure, w.pick("，", ", "))
 	}
 	if note != "" {
 		note = w.pick("（"+note+"）", " ("+note+")")

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -74,8 +75,9 @@ func kettle(f *ledger.Flag) {
 
 func cut(f *ledger.Flag) {
 	f.ID, f.Rule, f.Suspicion, f.Pile, f.Port, f.Building, f.Household = "pile_offline-estate-0-20261126T070400Z", ruleOffline, "hardware", "", 0, "", ""
-	f.Message = "小区，11月26日 15:04：8 台桩同时失去联系，像是停电或网络中断。疑似设备或线路问题，请尽快到现场查看。"
-	f.MessageEN = "The estate, 26 Nov 15:04: 8 piles fell silent together, as in a power cut or a broken network. A fault of the equipment is suspected: please look at it soon."
+	f.Evidence = json.RawMessage(`{"piles":["P01","P03","P09"]}`)
+	f.Message = "小区，11月26日 15:04：3 台桩同时失去联系，像是停电或网络中断。疑似设备或线路问题，请尽快到现场查看。"
+	f.MessageEN = "The estate, 26 Nov 15:04: 3 piles fell silent together, as in a power cut or a broken network. A fault of the equipment is suspected: please look at it soon."
 	f.Advice, f.AdviceEN = "请查看小区供电和网络。", "Look at the estate's power supply and network."
 }
 
@@ -83,6 +85,19 @@ func silentBike(f *ledger.Flag) {
 	f.ID, f.Rule, f.Severity, f.Suspicion, f.Pile, f.Port = "silent_bike-estate-0-20261126T070400Z", "silent_bike", ledger.Info, "home_charging", "", 0
 	f.Message = "3号楼，11月26日 15:04：一辆登记的车 16 天没有来充电，平时约每 4 天一次。可能改在家里充电，请上门了解情况并提供帮助。"
 	f.MessageEN = "Building 3, 26 Nov 15:04: a registered bike has not charged for 16 days; it used to every 4. It may be charged at home now: please visit and offer help."
+	f.Advice, f.AdviceEN = "请了解为什么不来充电：距离、价格、刷卡、电池太重，还是车已不用。", "Ask why it stopped coming: distance, price, the card, a heavy battery, or the bike is gone."
+}
+
+func water(f *ledger.Flag) {
+	f.ID, f.Evidence = "device_alarm-water-P03-2-20261126T070400Z", json.RawMessage(`{"alarm":"water"}`)
+	f.Advice, f.AdviceEN = "有水时不要触碰，在安全处断电。", "With water touch nothing, and switch the power off from a safe place."
+}
+
+func smoke(f *ledger.Flag) {
+	f.ID, f.Rule, f.Severity, f.Suspicion, f.Evidence = "device_alarm-smoke-P03-2-20261126T070400Z", ruleAlarm, ledger.Critical, "hardware", json.RawMessage(`{"alarm":"smoke"}`)
+	f.Message = "3号楼 P03 桩 2 号口，11月26日 15:04：设备报警：烟雾。疑似设备或线路问题，请尽快到现场查看。"
+	f.MessageEN = "Building 3, pile P03, port 2, 26 Nov 15:04: the pile itself raised an alarm: smoke. A fault of the equipment is suspected: please look at it soon."
+	f.Advice, f.AdviceEN = "如有明火或浓烟，请远离并立即拨打119。", "With flames or thick smoke keep away and call the fire brigade (119) at once."
 }
 
 func writers() map[string]*writer {
@@ -107,9 +122,15 @@ func TestEveryMessageIsInWordsThatPeopleCanActOn(t *testing.T) {
 			"raised/warning":  {sample(), sample(id("c"), at("P09", 1), over(30)), sample(cut, id("d"), over(200))},
 			"raised/critical": {sample(kettle)},
 		}, "raised/warning", "raised/critical"),
-		"cleared":      one("cleared", sample(over(26))),
-		"cleared-many": one("cleared", sample(over(26)), sample(kettle, over(2000))),
-		"repeated":     one("repeated/1", sample(kettle)),
+		"raised-alarm":   one("raised/critical", sample(smoke)),
+		"raised-port":    one("raised/critical", sample(), sample(smoke)),
+		"cleared":        one("cleared", sample(over(26))),
+		"cleared-silent": one("cleared", sample(at("P03", 0), offline, over(26))),
+		// It was over before it could be told, and its end waits too.
+		"cleared-at-once": told(map[string][]*ledger.Flag{"raised/warning": {sample(over(3))}, "cleared": {sample(over(3))}}, "raised/warning", "cleared"),
+		"cleared-many":    one("cleared", sample(over(26)), sample(kettle, over(2000))),
+		"repeated":        one("repeated/1", sample(kettle)),
+		"repeated-many":   one("repeated/1", sample(kettle), sample(smoke, water), sample(smoke)),
 	}
 	for lang, w := range writers() {
 		for name, d := range drafts {
@@ -123,6 +144,7 @@ func TestEveryMessageIsInWordsThatPeopleCanActOn(t *testing.T) {
 		night := *w
 		night.escalate = 5 * time.Minute
 		golden(t, "raised-escalated."+lang, night.message(one("raised/critical", sample(kettle)), minutes(5)))
+		golden(t, "raised-escalated-many."+lang, night.message(one("raised/critical", sample(kettle), sample(smoke)), minutes(5)))
 		golden(t, "test."+lang, w.test("test-1", afternoon.Time()))
 	}
 }

@@ -98,11 +98,30 @@ func (c *checker) alerts(cfg *config.Config) {
 		one := *cfg
 		one.Alerts.Channels = []config.Channel{ch}
 		_, err := channels(&one)
+		err = errors.Join(err, c.buildings(&ch))
 		c.line("alerts", err, "%s (%s): %s; `pilewatch alert test %s` tries it", ch.Name, ch.Type, routing(&ch), ch.Name)
 	}
 	if cfg.Alerts.PublicURL == "" {
 		c.line("alerts", nil, "no alerts.public_url: messages have no link to the page")
 	}
+}
+
+// buildings refuses a building that nothing stands in: by a slip of the pen
+// nobody would ever be told.
+func (c *checker) buildings(ch *config.Channel) error {
+	known := map[string]bool{}
+	for _, p := range c.registry.Piles {
+		known[p.Building] = true
+	}
+	for _, card := range c.registry.Cards {
+		known[card.Building] = true
+	}
+	for _, b := range ch.Buildings {
+		if len(known) > 0 && !known[b] {
+			return fmt.Errorf("alerts channel %q: buildings: no pile or card of the registry is in building %q: write it as there", ch.Name, b)
+		}
+	}
+	return nil
 }
 
 // routing says in a few words what a channel is told.
@@ -117,7 +136,7 @@ func routing(ch *config.Channel) string {
 	if len(ch.Buildings) > 0 {
 		words = append(words, "buildings "+strings.Join(ch.Buildings, " "))
 	}
-	if q := ch.QuietHours; q.From != q.To {
+	if q := ch.QuietHours; q.From != q.To && ch.Type != "alertmanager" { // it has its own
 		words = append(words, fmt.Sprintf("quiet %02d:%02d-%02d:%02d", q.From/60, q.From%60, q.To/60, q.To%60))
 	}
 	if ch.Digest != "" {

@@ -17,6 +17,7 @@ import (
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/ledger"
 	"pilewatch/gateway/safety"
+	"pilewatch/gateway/session"
 	"pilewatch/metrics/influx"
 )
 
@@ -46,8 +47,9 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 }
 
 type checker struct {
-	out    io.Writer
-	failed int
+	out      io.Writer
+	failed   int
+	registry session.Settings // with its piles and cards, where they could be read
 }
 
 // line prints one finding.
@@ -73,6 +75,7 @@ func (c *checker) registries(cfg *config.Config) {
 		c.line("registry", err, "")
 		return
 	}
+	c.registry = s
 	c.line("registry", nil, "%d piles, %d cards", len(s.Piles), len(s.Cards))
 }
 

@@ -19,6 +19,9 @@ type Alerts struct {
 // From and To alike are no part at all.
 type Hours struct{ From, To int }
 
+// noHours are hours that were said to be none: a channel's go before those of all.
+var noHours = Hours{24 * 60, 24 * 60}
+
 // Channel is one way to tell somebody.
 type Channel struct {
 	Name          string
@@ -68,6 +71,9 @@ func hours(dst *Hours) func(node) {
 		given := n.object(fields{"from": clock(&dst.From), "to": clock(&dst.To)})
 		if given != nil && (!given["from"] || !given["to"]) {
 			n.bad("from or to alone: expected both, such as {from: \"23:00\", to: \"07:00\"}")
+		}
+		if given != nil && dst.From == dst.To {
+			*dst = noHours
 		}
 	}
 }

@@ -112,6 +112,43 @@ func checkSampleChannels(t *testing.T, got []Channel) {
 	}
 }
 
+func TestTheManualOfAlertsNamesEveryKeyAndItsExampleLoads(t *testing.T) {
+	manual, err := os.ReadFile("../../deploy/alerts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(manual), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	file := filepath.Join(t.TempDir(), "pilewatch.yaml")
+	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil || len(c.Alerts.Channels) != len(ChannelTypes) {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for _, word := range append([]string{"name", "url", "secret", "to", "smtp", "min_severity", "rules", "buildings", "language", "quiet_hours", "cool_down", "escalate_after",
+		"digest", "template"}, ChannelTypes...) {
+		if !strings.Contains(string(manual), "`"+word+"`") {
+			t.Errorf("%s is not in the manual", word)
+		}
+	}
+}
+
+func TestAChannelMayHaveNoQuietHoursWhereAllOthersDo(t *testing.T) {
+	c := load(t, `alerts:
+  quiet_hours: {from: "23:00", to: "07:00"}
+  channels:
+    - {name: a, type: webhook, url: "http://127.0.0.1/"}
+    - {name: b, type: webhook, url: "http://127.0.0.1/", quiet_hours: {from: "00:00", to: "00:00"}}
+    - {name: c, type: webhook, url: "http://127.0.0.1/", quiet_hours: {from: "12:00", to: "14:00"}}`)
+	for i, want := range []Hours{{23 * 60, 7 * 60}, noHours, {12 * 60, 14 * 60}} {
+		if got := c.Alerts.Channels[i].QuietHours; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
 func TestDefaultsRunWithoutAFile(t *testing.T) {
 	c := Default()
 	for name, got := range map[string][2]any{

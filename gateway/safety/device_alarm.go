@@ -94,6 +94,10 @@ func (r *deviceAlarm) tell(kind string) story {
 	zh, en := alarmName(kind)
 	s := story{suspicion: "hardware", zh: "设备报警：" + zh, en: "the pile itself raised an alarm: " + en}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	if kind == "smoke" { // nobody is to touch a switch beside a fire
+		s.adviceZH = "如有明火或浓烟，请远离并立即拨打119；没有时，在安全处断开该桩电源，不要触碰插口，再联系设备维护人员。"
+		s.adviceEN = "With flames or thick smoke keep away and call the fire brigade (119) at once; else switch the pile's power off from a safe place, touch no port, and call the maintainer."
+	}
 	s.numbers = numbers{"alarm": kind}
 	return s
 }

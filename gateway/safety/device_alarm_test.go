@@ -1,6 +1,7 @@
 package safety
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,9 @@ func TestAnAlarmIsPassedOnAtOnce(t *testing.T) {
 		}
 		if f.Severity != want || f.Port != 2 || f.Building != "3" || f.Suspicion != "hardware" || f.RaisedAt != at("5m") {
 			t.Errorf("%s: %+v", kind, f)
+		}
+		if fire := strings.Contains(f.Advice, "119") && strings.Contains(f.AdviceEN, "119"); fire != (kind == "smoke") {
+			t.Errorf("%s: %s", kind, f.Advice)
 		}
 		if want := "device_alarm-" + kind + "-P01-2-20261123T120500Z"; f.ID != want {
 			t.Errorf("id %s, want %s", f.ID, want)

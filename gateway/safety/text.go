@@ -128,8 +128,8 @@ func adviceFor(suspicion string) (zh, en string) {
 		return "请了解为什么不来充电：距离、价格、刷卡、电池太重，还是车已不用；帮助解决困难，请勿在家中或楼道充电。",
 			"Ask why it stopped coming: distance, price, the card, a heavy battery, or the bike is gone; help with what is hard, and ask not to charge indoors."
 	case "hardware":
-		return "请先确认现场安全：有烟、有水时先断电，不要触碰；再联系设备维护人员。",
-			"Make sure that it is safe first: with smoke or water switch the power off and touch nothing; then call the maintainer."
+		return "请先确认现场安全：有烟、有水时不要触碰，在安全处断电；再联系设备维护人员。",
+			"Make sure that it is safe first: with smoke or water touch nothing, and switch the power off from a safe place; then call the maintainer."
 	}
 	return "见面时了解一下情况，看看是否需要帮助。", "Ask how things are when you meet, and whether help is needed."
 }

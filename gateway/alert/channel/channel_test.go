@@ -72,8 +72,8 @@ func message(kind, language string) Message {
 		Flags: []ledger.Flag{f}, At: evening,
 	}
 	zh := map[string][2]string{
-		Raised:   {"【紧急】3号楼 北侧 P03桩 2口：疑似电热电器", f.Message + "\n" + f.Advice},
-		Repeated: {"【紧急·再次】3号楼 北侧 P03桩 2口：疑似电热电器", "5 分钟内无人确认。\n" + f.Message},
+		Raised:   {"【严重】3号楼 北侧 P03桩 2口：疑似电热电器", f.Message + "\n" + f.Advice},
+		Repeated: {"【严重·再次】3号楼 北侧 P03桩 2口：疑似电热电器", "5 分钟内无人确认。\n" + f.Message},
 		Cleared:  {"【恢复】3号楼 北侧 P03桩 2口", "20:21 已恢复正常，共 6 分钟。"},
 		Digest:   {"【日报】复兴小区 11月23日", "未处理 2 条，新增 1 条，已恢复 3 条\n充电 48 次，61.2 度"},
 		Test:     {"【测试】复兴小区", "这是一条测试消息，无需处理。"},

@@ -151,7 +151,7 @@ func TestMailGoesOverTLSToEachAddress(t *testing.T) {
 			if !got.tls || !got.auth || got.from != "pile@example.org" {
 				t.Errorf("%s: TLS %v, authenticated %v, from %s", how, got.tls, got.auth, got.from)
 			}
-			if text := readable(t, got.mail); !strings.Contains(text, "Subject: 【紧急】3号楼 北侧 P03桩 2口：疑似电热电器\n") ||
+			if text := readable(t, got.mail); !strings.Contains(text, "Subject: 【严重】3号楼 北侧 P03桩 2口：疑似电热电器\n") ||
 				!strings.Contains(text, "Message-Id: <d-0042@example.org>") || strings.Count(text, "请上门了解情况并提供帮助") != 2 {
 				t.Errorf("%s: %s", how, text)
 			}

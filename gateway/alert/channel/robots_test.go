@@ -204,7 +204,7 @@ func TestRobotsTakeSignedMessages(t *testing.T) {
 				t.Errorf("%s, %s: %q, %v", name, kind, answer, err)
 			}
 		}
-		if len(r.fake.texts) != len(kinds) || !strings.Contains(r.fake.texts[0], "【紧急】3号楼 北侧 P03桩 2口") {
+		if len(r.fake.texts) != len(kinds) || !strings.Contains(r.fake.texts[0], "【严重】3号楼 北侧 P03桩 2口") {
 			t.Errorf("%s took %q", name, r.fake.texts)
 		}
 	}
@@ -281,7 +281,7 @@ func TestTextMakesNoMarkupAndCallsNobody(t *testing.T) {
 	evil := "<@all> <at user_id=\"all\">x</at> @所有人 [click](http://evil.example) ![x](http://evil.example/i.png) **bold** `code` <font color=\"warning\">x</font>\n# heading\n  > quote\r\n\x00\x1bend"
 	for name, r := range robots() {
 		m := message(Raised, "zh-CN")
-		m.Title, m.Text, m.Link = "[紧急] "+evil, evil, "http://pilewatch.local/#a) [x](http://evil.example"
+		m.Title, m.Text, m.Link = "[严重] "+evil, evil, "http://pilewatch.local/#a) [x](http://evil.example"
 		if _, err := open(t, "{"+r.line+"}", live(r.fake)).Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +298,7 @@ func TestTextMakesNoMarkupAndCallsNobody(t *testing.T) {
 				t.Errorf("%s: line %q", name, line)
 			}
 		}
-		if !strings.Contains(text, "[紧急]") || !strings.Contains(text, "end") {
+		if !strings.Contains(text, "[严重]") || !strings.Contains(text, "end") {
 			t.Errorf("%s lost words: %s", name, text)
 		}
 	}
