@@ -1,8 +1,11 @@
 package archtest
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +26,30 @@ func TestTopLevelHoldsWhatWasAgreed(t *testing.T) {
 		name := e.Name()
 		if !strings.HasPrefix(name, ".") && !slices.Contains(top, name) && !slices.Contains(leftovers, name) {
 			t.Errorf("%s is at the top of the repository: it belongs into one of %v", name, top)
+		}
+	}
+}
+
+// A build that ran in the wrong folder is tens of megabytes in everybody's clone, for good.
+func TestNoBuiltProgramIsCommitted(t *testing.T) {
+	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
+	git.Dir = root(t)
+	out, err := git.Output()
+	if err != nil {
+		t.Skipf("not a clone, or no git: %v", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		f, err := os.Open(filepath.Join(root(t), name))
+		if err != nil {
+			continue // deleted, and not committed yet
+		}
+		head := make([]byte, 4)
+		n, _ := f.Read(head) //nolint:errcheck // an empty file is no program
+		f.Close()
+		for _, magic := range []string{"\x7fELF", "MZ\x90\x00", "\xcf\xfa\xed\xfe"} {
+			if bytes.Equal(head[:n], []byte(magic)) {
+				t.Errorf("%s is a built program: git rm it, and build with -o", name)
+			}
 		}
 	}
 }
