@@ -101,7 +101,11 @@ const (
 	levelSame   = 20      // per mille: a level that did not change
 	heatLeast   = 300_000 // mW: the least that a heater draws
 	levelPeak   = 1050    // per mille of the level: a steady load's highest
-	settleFall  = 25      // per mille of the level that a compressor settles on
+	holeMost    = 20 * minute
+	holeLeast   = 850  // per mille of the power before a hole: one charger that has not begun to fall
+	holeTaper   = 350  // and one in its taper, whose time constant is 20 minutes or more
+	holeHigh    = 1150 // at most
+	settleFall  = 25   // per mille of the level that a compressor settles on
 )
 
 // limits are the thresholds of the rules that ask the model.
@@ -129,7 +133,7 @@ type limits struct {
 // port reports.
 func (m *model) add(now devices.Millis, mW int32, interval devices.Millis) bool {
 	if m.Bin.End != 0 && now-m.Bin.End > max(holeTime, 3*interval) {
-		m.rest(m.Bin.End)
+		m.hole(now, mW)
 	}
 	m.note(beating, now, m.Beat.follow(now, mW))
 	gap := now - m.Bin.End
@@ -176,6 +180,36 @@ func (m *model) rest(now devices.Millis) {
 		m.Brief = m.short(now)
 	}
 	m.Since, m.Bin.W, m.Bin.N = 0, 0, 0
+}
+
+// hole: nobody knows what was between two reports that are far apart. It is no
+// rest, of which a beat is made. Where the power is what the charge could have gone
+// on to, it is the same charge, with the same peak: the rest of a taper is not held
+// against where the reports began again. Anything else is another.
+func (m *model) hole(now devices.Millis, mW int32) {
+	if m.Since == 0 {
+		return // it rested, and the register or the next reading says whether it still does
+	}
+	m.tick()
+	if now-m.Bin.End > holeMost || !m.goesOn(int64(mW)) {
+		m.Beat = beat{Told: m.Beat.Told}
+		m.rest(m.Bin.End)
+		return
+	}
+	m.Ticks.n, m.Slow, m.Held = 0, -1, 0
+	m.Fell = int32((now + 2*tickWidth - m.Zero) / 100) // after the first tick, so that a slope is never taken of what is left of a window
+}
+
+// goesOn reports whether one charger could draw so much a while after its newest tick.
+func (m *model) goesOn(mW int64) bool {
+	if m.Ticks.n == 0 || m.Peak == 0 {
+		return false
+	}
+	was, least := int64(m.Ticks.median(0, 2)), int64(holeLeast)
+	if was*1000 < int64(m.Peak)*taperMost {
+		least = holeTaper
+	}
+	return mW*1000 >= was*least && mW*1000 <= was*holeHigh
 }
 
 // plain reports whether one charger explains all that was seen.

@@ -42,11 +42,17 @@ func (r *resistiveLoad) limit(x *limits) {
 func (r *resistiveLoad) see(p *port, stands level) level {
 	m := p.Charge.Model
 	if m != nil && stands == none {
-		if f := m.Brief; f.At == p.Now && f.After >= r.brief && f.Times <= int32(r.most/second) {
+		if f := m.Brief; f.At == p.Now && f.After >= r.brief && f.Times <= int32(r.most/second) && !near(p.W, f.After) {
 			m.note(brief, p.Now, f)
 		}
 	}
 	return p.Charge.found(stands, brief, steady)
+}
+
+// near reports whether a load still draws what it drew: then a register that stood
+// still was late, as where readings are timed by their receipt, and nothing was off.
+func near(now, was int32) bool {
+	return int64(now)*10 >= int64(was)*9 && int64(now)*10 <= int64(was)*11
 }
 
 func (r *resistiveLoad) tell(p *port, _ level) story {

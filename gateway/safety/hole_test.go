@@ -1,0 +1,84 @@
+package safety
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"pilewatch/devices"
+)
+
+// without takes spans out of a curve: nothing is reported in them, and the port goes on.
+func without(f curve, long time.Duration, from ...time.Duration) curve {
+	return func(d time.Duration) float64 {
+		for _, at := range from {
+			if d > at && d < at+long {
+				return math.NaN()
+			}
+		}
+		return f(d)
+	}
+}
+
+// Three holes at an even beat: the power was the same before and after each.
+func TestAHoleIsNoRestOfAnAppliance(t *testing.T) {
+	for _, every := range []time.Duration{30 * time.Second, time.Minute} {
+		r := newRig(t)
+		r.play(report{every: every, digits: 1}, without(charger(240, 5*time.Hour), 9*time.Minute, 20*time.Minute, 42*time.Minute, 64*time.Minute), 3*time.Hour)
+		r.quiet()
+	}
+}
+
+// A taper behind a hole is held against what the charge drew before it, wherever
+// the hole is: its float is no stand.
+func TestATaperGoesOnBehindAHole(t *testing.T) {
+	floats := func(d time.Duration) float64 { return max(charger(240, 2*time.Hour)(d), 26) }
+	for _, every := range []time.Duration{30 * time.Second, time.Minute} {
+		for from := 30 * time.Minute; from < 5*time.Hour; from += 10 * time.Minute {
+			r := newRig(t)
+			r.play(report{every: every, noise: 0.01, digits: 1}, without(floats, 13*time.Minute, from), 7*time.Hour)
+			r.quiet()
+		}
+	}
+}
+
+// Whatever was missing: a fall that stands still is seen.
+func TestAFallThatStandsIsSeenBehindAHole(t *testing.T) {
+	strip := plus(charger(150, time.Hour), charger(150, 5*time.Hour))
+	for _, every := range []time.Duration{30 * time.Second, time.Minute} {
+		r := newRig(t)
+		r.play(report{every: every, digits: 1}, without(strip, 13*time.Minute, 100*time.Minute), 5*time.Hour)
+		r.within("two_tapers", 113*time.Minute, 4*time.Hour)
+	}
+}
+
+// A smaller bike that was plugged in while nothing was heard begins a charge of its own.
+func TestAnotherBikeBehindAHoleRaisesNothing(t *testing.T) {
+	swap := func(d time.Duration) float64 {
+		if d < 50*time.Minute {
+			return charger(260, 5*time.Hour)(d)
+		}
+		return charger(130, 3*time.Hour)(d - 50*time.Minute)
+	}
+	r := newRig(t)
+	r.play(report{every: time.Minute, digits: 1}, without(swap, 13*time.Minute, 40*time.Minute), 6*time.Hour)
+	r.quiet()
+}
+
+// A reading that is timed by its receipt comes late once: its register then stood
+// still for longer than it did. The charger draws on, and was not off.
+func TestARegisterThatCameLateIsNoApplianceThatWasOff(t *testing.T) {
+	for _, late := range []time.Duration{45 * time.Second, 90 * time.Second, 3 * time.Minute} {
+		r := newRig(t)
+		f := charger(700, 2*time.Hour)
+		wh := 0.0
+		for i := range 120 {
+			d := time.Duration(i) * time.Minute
+			if wh += f(d) / 60; i >= 6 {
+				d += late
+			}
+			r.read(t0.Add(d), math.Round(f(d)), func(x *devices.Reading) { x.EnergyMWh, x.Has = int64(wh*1000), devices.HasEnergy })
+		}
+		r.quiet()
+	}
+}
