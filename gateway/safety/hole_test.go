@@ -52,6 +52,16 @@ func TestAFallThatStandsIsSeenBehindAHole(t *testing.T) {
 	}
 }
 
+// A fast charger is one charger, however often the network fails.
+func TestHolesDoNotMakeAFastChargerTwo(t *testing.T) {
+	for _, every := range []time.Duration{30 * time.Second, time.Minute} {
+		r := newRig(t)
+		holes := []time.Duration{20 * time.Minute, 33 * time.Minute, 51 * time.Minute, 70 * time.Minute, 95 * time.Minute}
+		r.play(report{every: every, digits: 1}, without(charger(750, 2*time.Hour), 6*time.Minute, holes...), 4*time.Hour)
+		r.quiet()
+	}
+}
+
 // A smaller bike that was plugged in while nothing was heard begins a charge of its own.
 func TestAnotherBikeBehindAHoleRaisesNothing(t *testing.T) {
 	swap := func(d time.Duration) float64 {

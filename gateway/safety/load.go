@@ -32,11 +32,14 @@ func (l *load) follow(p *port) {
 			l.Running, l.Since, l.Before, l.Rested = false, p.Now, l.Level, true
 		}
 	case !l.Running || gap > max(holeTime, 3*int64(p.Interval)):
-		if l.Running {
+		hole := l.Running
+		if hole {
 			l.Before, l.Rested = l.Level, false
 		}
 		l.Running, l.Since, l.Level = true, p.Now, mW
-		l.Starts++
+		if !hole || l.another() { // what was missing is no start
+			l.Starts++
+		}
 	default:
 		l.Level += int32(int64(mW-l.Level) * gap / (gap + levelTime))
 	}
