@@ -294,6 +294,7 @@ func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at p
 			curve = c.Model.Curve.curve()
 		}
 		at.port.end(s.End)
+		at.port.Floats = s.Reason == session.ReasonLowPower
 		e.clearSession(at, s.End, curve)
 	}
 }

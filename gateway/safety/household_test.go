@@ -190,6 +190,27 @@ func TestPowerWithoutASessionIsCritical(t *testing.T) {
 	quiet.quiet()
 }
 
+// A port that states nothing: the charger floats about the 5 W at which its session
+// ended. Once it was unplugged, the same power is somebody else's.
+func TestAChargerThatFloatsOnIsNotUnauthorised(t *testing.T) {
+	r := newRig(t)
+	play := func(from, to int, watts ...float64) {
+		for m := from; m < to; m++ {
+			r.read(t0.Add(time.Duration(m)*time.Minute), watts[m%len(watts)])
+		}
+		r.e.Settle(r.collect)
+	}
+	play(0, 60, 150)
+	play(60, 75, 4)
+	play(75, 400, 6, 7, 5.5, 11)
+	r.quiet()
+	play(400, 403, 0)
+	play(403, 420, 7)
+	if got := r.told("unauthorised_draw"); len(got) != 1 || got[0] != "critical 413" {
+		t.Errorf("after it was unplugged told %v", got)
+	}
+}
+
 func TestABikeLeftPluggedInIsToldOfByDayOnly(t *testing.T) {
 	play := func(from devices.Millis, hours int) *rig {
 		r := newRig(t)

@@ -21,6 +21,7 @@ type port struct {
 	Ticked   bool              `json:"ticked,omitempty"` // the newest reading completed a tick of the model
 	State    devices.PortState `json:"state,omitempty"`  // as stated last
 	Draws    devices.Millis    `json:"draws,omitempty"`  // since when it draws without a session
+	Floats   bool              `json:"floats,omitempty"` // a session ended by low power, and its charger may still be there
 	Full     devices.Millis    `json:"full,omitempty"`   // since when it is full and plugged in
 	Rhythm   *beat             `json:"rhythm,omitempty"` // of the session before
 	Heat     heat              `json:"heat"`

@@ -13,8 +13,13 @@ import (
 // Why: power on an idle port is a tap, or a relay that does not open (domain.md,
 // Overuse rules). A welded relay that the pile itself tells of is device_alarm.
 //
+// Not unauthorised: what a charger draws on after its session ended by low power at
+// a port that states nothing, until the port is seen without power: a float wavers
+// about session.idle_w for hours, and nobody has unplugged it.
+//
 // How it can be wrong: a meter that shows some watts for nothing: then it stands
-// on every idle port of the pile, and min_w wants to be higher.
+// on every idle port of the pile, and min_w wants to be higher. Something small
+// that is plugged in, within a report, in the place of such a charger.
 type unauthorisedDraw struct{ t thresholds }
 
 var unauthorisedDrawDefaults = map[string]float64{"min_w": 5, "hold_min": 10}
@@ -22,9 +27,13 @@ var unauthorisedDrawDefaults = map[string]float64{"min_w": 5, "hold_min": 10}
 func newUnauthorisedDraw(t thresholds) detector { return &unauthorisedDraw{t} }
 
 func (r *unauthorisedDraw) see(p *port, stands level) level {
-	draws := !p.Charge.Open && int64(p.W) > r.t.mW("min_w") && (p.State == devices.StateIdle || p.State == devices.StateNone || p.State == devices.StateUnknown)
+	silent := p.State == devices.StateNone || p.State == devices.StateUnknown
+	draws := !p.Charge.Open && int64(p.W) > r.t.mW("min_w") && (p.State == devices.StateIdle || silent)
+	if p.Charge.Open || p.W < emptyMW {
+		p.Floats = false
+	}
 	switch {
-	case !draws:
+	case !draws, silent && p.Floats:
 		p.Draws = 0
 		return none
 	case p.Draws == 0 || p.Step.For > maxGap:
@@ -37,6 +46,9 @@ func (r *unauthorisedDraw) see(p *port, stands level) level {
 	}
 	return none
 }
+
+// emptyMW is the power under which nothing is plugged in.
+const emptyMW = 1_000
 
 func (r *unauthorisedDraw) tell(p *port, _ level) story {
 	s := story{suspicion: "hardware"}
