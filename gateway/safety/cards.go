@@ -39,7 +39,7 @@ const (
 )
 
 // remember keeps what a session says of its card.
-func (e *Engine) remember(change session.ChangeKind, s *session.Session, level int32) {
+func (e *Engine) remember(change session.ChangeKind, s *session.Session, level int32, full bool) {
 	if s.Card == "" || change == session.Settled {
 		return
 	}
@@ -59,7 +59,7 @@ func (e *Engine) remember(change session.ChangeKind, s *session.Session, level i
 	if change != session.Closed {
 		return
 	}
-	x := charged{ID: s.ID, Start: s.Start, End: s.End, MWh: s.EnergyMWh, Level: level, Ended: s.Reason == "full" || s.Reason == session.ReasonLowPower}
+	x := charged{ID: s.ID, Start: s.Start, End: s.End, MWh: s.EnergyMWh, Level: level, Ended: full || s.Reason == "full" || s.Reason == session.ReasonLowPower}
 	if month := s.End.Time().In(e.loc).Format("2006-01"); month != c.Month {
 		c.Month, c.MonthMWh = month, 0
 	}

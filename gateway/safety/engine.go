@@ -227,6 +227,9 @@ func (e *Engine) reading(r *devices.Reading, received devices.Millis) {
 		e.listeners[i].reading(e, e.listeners[i].active, at, r)
 	}
 	at.port.State = r.State
+	if r.State == devices.StateFull {
+		at.port.Charge.Full = true
+	}
 	if at.port.take(r) {
 		p.PortsMWh += at.port.stepMWh()
 		e.dueAt = at
@@ -267,9 +270,9 @@ func (e *Engine) session(change session.ChangeKind, s *session.Session) {
 	p := e.pile(s.Pile)
 	at := place{p, p.port(s.Port)}
 	c := &at.port.Charge
-	early := c.early(s)
+	early, full := c.early(s), c.full(s)
 	e.takeSession(change, s, at, c)
-	e.remember(change, s, early)
+	e.remember(change, s, early, full)
 	for _, f := range e.followers {
 		f.d.(follower).follow(e, f.active, at, change, s)
 	}

@@ -76,6 +76,29 @@ func TestSerialChargingOnOneCardIsSeen(t *testing.T) {
 	}
 }
 
+// A pile that sends no stop events: it says full, and then idle, which closes the
+// session as unplugged.
+func TestSerialChargingIsSeenWherePilesOnlyStateFull(t *testing.T) {
+	for last, want := range map[devices.PortState]string{devices.StateFull: "warning", devices.StateCharging: ""} {
+		r := newRig(t)
+		for i := range 2 {
+			from := t0.Add(time.Duration(i) * (2*time.Hour + 6*time.Minute))
+			state := func(s devices.PortState) func(*devices.Reading) {
+				return func(x *devices.Reading) { x.State, x.Card = s, bike }
+			}
+			for m := devices.Millis(0); m < 115; m += 5 {
+				r.read(from+m*minute, 200, state(devices.StateCharging))
+			}
+			r.read(from+115*minute, 3, state(last))
+			r.read(from+120*minute, 0, func(x *devices.Reading) { x.State = devices.StateIdle })
+		}
+		r.e.Settle(r.collect)
+		if got := r.words("back_to_back"); got != want {
+			t.Errorf("%v before it was unplugged: told %v, want %q", last, r.told("back_to_back"), want)
+		}
+	}
+}
+
 func TestAHouseholdThatUsesMoreThanItsBikesIsToldOf(t *testing.T) {
 	for card, want := range map[string]string{bike: "info", courier: ""} {
 		r := newRig(t)

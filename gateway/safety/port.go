@@ -65,6 +65,7 @@ type charge struct {
 	Model     *model         `json:"model,omitempty"` // while it is open
 	Usual     int32          `json:"usual,omitempty"` // mW, of the card's charges; 0: not known
 	Seen      seen           `json:"seen,omitempty"`  // rules that raised a flag
+	Full      bool           `json:"full,omitempty"`  // the port said so since it began
 	Time      timeMemory     `json:"time"`
 }
 
@@ -284,3 +285,8 @@ func (c *charge) early(s *session.Session) int32 {
 	}
 	return c.Model.Early
 }
+
+// full reports whether the port said of a session that is about to close that its
+// battery was full. The session's reason is how it closed, which is that somebody
+// unplugged it.
+func (c *charge) full(s *session.Session) bool { return c.ID == s.ID && c.Full }
