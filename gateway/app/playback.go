@@ -69,7 +69,7 @@ func (p *past) deliver(ctx context.Context, b ledger.Block) error {
 		}
 		if from = to; from < len(b.Entries) {
 			at := b.Entries[from].Received
-			if err := p.app.safety.Tick(ctx, at); err != nil {
+			if err := p.app.safety.Passed(ctx, at); err != nil {
 				return err
 			}
 			p.minute = at - at%minute

@@ -64,6 +64,33 @@ func TestReplaySeesThatAPileFellSilent(t *testing.T) {
 	}
 }
 
+// Every pile's last will, and then not a word for an hour: the broker was there to
+// say it, so it is the estate that had no power, not the gateway that was away.
+func TestReplaySeesAPowerCutOfTheWholeEstate(t *testing.T) {
+	recording := recordingOf(t, 180, func(_, minute int) bool { return minute >= 60 && minute < 120 })
+	b, err := os.ReadFile(recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, ok := strings.Cut(string(b), `{"topic":"pilewatch/v1/fuxing/P01/telemetry","received":"2026-11-20T10:00:01Z"`)
+	if !ok {
+		t.Fatal("no report at 10:00")
+	}
+	for pile := 1; pile <= 4; pile++ {
+		before += fmt.Sprintf(`{"topic":"pilewatch/v1/fuxing/P%02d/status","received":"2026-11-20T09:00:1%dZ","payload":"offline"}`+"\n", pile, pile)
+	}
+	if err := os.WriteFile(recording, []byte(before+`{"topic":"pilewatch/v1/fuxing/P01/telemetry","received":"2026-11-20T10:00:01Z"`+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := replayed(t, recording)
+	if len(flags) != 1 || flags[0].Rule != "pile_offline" || flags[0].Pile != "" {
+		t.Fatalf("flags %+v", flags)
+	}
+	if raised, cleared := flags[0].RaisedAt.Time(), flags[0].ClearedAt.Time(); raised.Hour() != 9 || raised.Minute() != 0 || cleared.Hour() != 10 {
+		t.Errorf("raised at %s, cleared at %s", raised, cleared)
+	}
+}
+
 func TestReplayOfAQuietEstateRaisesNothing(t *testing.T) {
 	if flags := replayed(t, recordingOf(t, 180, func(int, int) bool { return false })); len(flags) != 0 {
 		t.Errorf("flags %+v", flags)

@@ -112,6 +112,18 @@ func (c *Consumer) Tick(ctx context.Context, now devices.Millis) error {
 	return c.commit(ctx, false)
 }
 
+// Passed is Tick for messages that are played: between the newest entry that was
+// consumed and now nothing was received.
+func (c *Consumer) Passed(ctx context.Context, now devices.Millis) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owed {
+		return nil
+	}
+	c.engine.Silence(now, c.collect)
+	return c.commit(ctx, false)
+}
+
 // Wake says that the gateway hears its piles again, after its own connection to
 // the broker was lost: nobody is silent for that.
 func (c *Consumer) Wake() {
