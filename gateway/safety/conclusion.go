@@ -19,6 +19,10 @@ var signs = [...]sign{
 	{"profile_mismatch", "与该卡平时不同", "another power than is usual for the card"},
 }
 
+// concludes reports whether a sign is of this curve, and not of the card's habit,
+// which adds weight and concludes nothing.
+func (s sign) concludes() bool { return s.rule != "profile_mismatch" }
+
 // seen is the set of signs of a session.
 type seen uint16
 
@@ -82,7 +86,7 @@ func (c *charge) join(rule string, s *story) {
 	}
 	c.Seen |= signOf(rule)
 	s.also = c.Seen.others(rule)
-	if rule == "profile_mismatch" { // of the card's habit: it adds weight, and concludes nothing
+	if !(sign{rule: rule}).concludes() {
 		return
 	}
 	if joint := c.Seen.conclude(s.suspicion, c.Model != nil && c.Model.moves()); joint != s.suspicion {

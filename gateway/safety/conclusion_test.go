@@ -172,3 +172,33 @@ func TestSeverityMessageAndAdviceAgree(t *testing.T) {
 		}
 	}
 }
+
+// More than the registered pack holds, by a curve that one charger explains, is most
+// likely another bike. That it is unlike the card's habit makes it no power strip.
+func TestWhatIsLargerThanTheRegisteredPackIsNoPowerStripYet(t *testing.T) {
+	r := newRig(t)
+	last := habitual(r, bike) // 150 W, a pack of 960 Wh
+	begin := last.Add(72 * time.Hour)
+	for d := time.Duration(0); d < 6*time.Hour; d += time.Minute {
+		r.read(begin.Add(d), charger(320, 8*time.Hour)(d), cardOf(bike))
+	}
+	r.e.Settle(r.collect)
+	f := r.raised("excess_energy")
+	if f.Suspicion != "none" || f.Severity != "warning" || strings.Contains(f.MessageEN, "strip") || strings.Contains(f.Message, "插线板") ||
+		!strings.Contains(f.MessageEN, "another bike") || f.AdviceEN != severalAdviceEN {
+		t.Errorf("%s: %s %s", f.Suspicion, f.MessageEN, f.AdviceEN)
+	}
+	if !strings.Contains(f.MessageEN, "unlike") && !strings.Contains(f.MessageEN, "than is usual for the card") {
+		t.Errorf("the card's habit is not named: %s", f.MessageEN)
+	}
+}
+
+// The curve of two loads, over the limit of a pack, goes on being a power strip.
+func TestMoreThanThePackByTwoLoadsIsAPowerStrip(t *testing.T) {
+	r := newRig(t)
+	strip := plus(charger(180, 8*time.Hour), later("1h", charger(180, 8*time.Hour)))
+	r.play(report{every: time.Minute, digits: 1}, strip, 7*time.Hour, cardOf(bike))
+	if f := r.raised("excess_energy"); f.Suspicion != "power_strip" {
+		t.Errorf("%s: %s", f.Suspicion, f.MessageEN)
+	}
+}

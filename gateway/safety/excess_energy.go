@@ -13,6 +13,9 @@ import "fmt"
 // the limit is 1,560 Wh. The pack's limit takes the place of warn_kwh, also
 // where it is higher: a registered tricycle is no surprise. critical_kwh stands.
 //
+// Up to warn_kwh, a curve that one charger explains is told as what it most likely
+// is, another bike or battery than the registered one, and no power strip.
+//
 // How it can be wrong: a household that charges another bike than the registered
 // one with the card; cards of several bikes and of couriers are therefore judged by warn_kwh. A
 // second pack in the same session. Energy is counted from the readings; what a
@@ -65,6 +68,12 @@ func (r *excessEnergy) tell(p *port, l level) story {
 		s.en += " (the limit for the registered battery)"
 	}
 	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	if l != critical && c.EnergyMWh <= r.warn && c.Model.plain() {
+		s.suspicion = "none"
+		s.zh += "，曲线像一台充电器：也许是别的车，或比登记的大的电池"
+		s.en += "; the curve is that of one charger: perhaps another bike, or a larger battery than the registered one"
+		s.adviceZH, s.adviceEN = severalAdviceZH, severalAdviceEN
+	}
 	s.numbers = numbers{"energy_wh": watts(c.EnergyMWh), "limit_wh": watts(limit), "pack_wh": watts(c.PackMWh), "thresholds": r.t}
 	s.curve = c.Model.Curve.curve()
 	return s

@@ -2,6 +2,7 @@ package safety
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -276,6 +277,18 @@ func TestAHotPortIsSeen(t *testing.T) {
 		if got := play(c.temps...); got != c.want {
 			t.Errorf("%v: told %q, want %q", c.temps, got, c.want)
 		}
+	}
+}
+
+// A rise is told in numbers, and a port of 45 °C is not called too hot.
+func TestARiseOfTemperatureIsToldInNumbers(t *testing.T) {
+	r := newRig(t)
+	for i, c := range []int32{30, 32, 35, 40, 44, 47, 48} {
+		r.read(t0.Add(time.Duration(i)*time.Minute), 100, func(x *devices.Reading) { x.TempMC, x.Has = c*1000, devices.HasTemperature })
+	}
+	f := r.raised("port_temperature")
+	if want := "the port's temperature rose from 30.0 °C to 48.0 °C within 10 minutes"; !strings.Contains(f.MessageEN, want) || strings.Contains(f.MessageEN, "too hot") {
+		t.Errorf("%s, want %q", f.MessageEN, want)
 	}
 }
 

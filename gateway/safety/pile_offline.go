@@ -2,6 +2,7 @@ package safety
 
 import (
 	"fmt"
+	"strings"
 
 	"pilewatch/devices"
 )
@@ -52,6 +53,8 @@ const (
 	together = 5_000
 	// intervalMax bounds what a hole teaches.
 	intervalMax = 30 * 60_000
+	// outageNames is how many piles of a power cut are named in its sentence.
+	outageNames = 6
 )
 
 // hear notes that a pile spoke.
@@ -176,8 +179,12 @@ func (r *pileOffline) cut(e *Engine, now devices.Millis, newly []*pile) {
 	}
 	n := len(e.outage.Piles)
 	s := story{suspicion: "hardware"}
-	s.zh = fmt.Sprintf("%d 台桩同时失去联系，像是停电或网络中断", n)
-	s.en = fmt.Sprintf("%d piles fell silent together, as in a power cut or a broken network", n)
+	names := strings.Join(e.outage.Piles[:min(n, outageNames)], "、")
+	if n > outageNames {
+		names += " …"
+	}
+	s.zh = fmt.Sprintf("%d 台桩（%s）同时失去联系，像是停电或网络中断", n, names)
+	s.en = fmt.Sprintf("%d piles (%s) fell silent together, as in a power cut or a broken network", n, strings.ReplaceAll(names, "、", ", "))
 	s.adviceZH = "请查看小区供电和网络；恢复供电后留意各插口是否自动恢复充电。"
 	s.adviceEN = "Look at the estate's power supply and network; afterwards see whether the ports charge again."
 	s.numbers = numbers{"piles": e.outage.Piles}

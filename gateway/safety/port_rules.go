@@ -54,7 +54,8 @@ func (r *unauthorisedDraw) tell(p *port, _ level) story {
 	s := story{suspicion: "hardware"}
 	s.zh = fmt.Sprintf("插口没有充电单，却已持续 %s 分钟用电，目前 %s W", trim(r.t["hold_min"]), whole(int64(p.W)))
 	s.en = fmt.Sprintf("the port has no session and yet has drawn power for %s minutes, now %s W", trim(r.t["hold_min"]), whole(int64(p.W)))
-	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	s.adviceZH = "请看看插口上接的是什么、插口断电后是否仍有电（继电器粘连）；若有人在用，请帮助刷卡充电；断不开电的请停用该口，联系设备维护人员。"
+	s.adviceEN = "See what is plugged in, and whether the port stays live when it is off (a welded relay); if somebody uses it, help to start a charge with a card; a port that cannot be switched off is to be closed, and the maintainer called."
 	s.numbers = numbers{"power_w": watts(int64(p.W)), "since": int64(p.Draws / 1000), "thresholds": r.t}
 	s.curve = p.Recent.stretch(20 * minute)
 	return s
@@ -184,8 +185,14 @@ func (r *portTemperature) judge(both, low int64, two bool) level {
 func (r *portTemperature) tell(mC, low int64) story {
 	s := story{suspicion: "hardware"}
 	c := fmt.Sprintf("%.1f", float64(mC)/1000)
-	s.zh, s.en = "插口温度 "+c+" °C，过高或上升过快", "the port is at "+c+" °C: too hot, or rising too fast"
-	s.adviceZH, s.adviceEN = adviceFor(s.suspicion)
+	s.zh, s.en = "插口温度 "+c+" °C，过高", "the port is at "+c+" °C: too hot"
+	if mC < int64(r.t["warn_c"]*1000) {
+		from, mins := fmt.Sprintf("%.1f", float64(low)/1000), trim(r.t["rise_min"])
+		s.zh = fmt.Sprintf("插口温度 %s 分钟内由 %s °C 升到 %s °C，上升过快", mins, from, c)
+		s.en = fmt.Sprintf("the port's temperature rose from %s °C to %s °C within %s minutes: too fast", from, c, mins)
+	}
+	s.adviceZH = "请先看有没有焦味、冒烟：有就先断电，不要触碰。没有的，停下充电、稍凉后看看插头是否松动、发黑，帮助换一个插口，并请设备维护人员检查该口。"
+	s.adviceEN = "With smoke or a smell of burning switch the power off and touch nothing. Else stop the charge, let it cool, see whether the plug is loose or blackened, help to move to another socket, and have the maintainer look at this one."
 	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "rose_from_c": float64(low/100) / 10, "thresholds": r.t}
 	return s
 }
@@ -240,7 +247,8 @@ func (r *meterImbalance) status(e *Engine, a *active, p *pile, s *devices.Status
 	x := story{suspicion: "hardware"}
 	x.zh = fmt.Sprintf("总表一天走了 %s 度，各插口合计只有 %s 度，可能有插口之前的用电", kWh(main), kWh(ports))
 	x.en = fmt.Sprintf("in a day the main meter counted %s kWh and the ports only %s kWh: something may draw before the ports", kWh(main), kWh(ports))
-	x.adviceZH, x.adviceEN = adviceFor(x.suspicion)
+	x.adviceZH = "请从总表到各插口看一遍：有没有接在插口之前的线或设备（照明、监控也算），插口读数是否有缺；不要拆线，查明后请电工处理。"
+	x.adviceEN = "Look along the line from the main meter to the ports: is anything connected before them (lighting and cameras count), or are readings of ports missing? Take nothing apart; have an electrician see to what you find."
 	x.numbers = numbers{"main_wh": watts(main), "ports_wh": watts(ports), "since": was.Day, "thresholds": r.t}
 	e.raise(at, a, "", warning, s.Time, x)
 }

@@ -2,6 +2,7 @@ package safety
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,7 +64,7 @@ func ending(l level, s *story) (zh, en string) {
 		return "已列入走访清单，方便时上门看看。", "It is on the list of visits: please call when convenient."
 	case l == info:
 		return "仅供了解，不必专门上门。", "For information: no visit is needed."
-	case s.suspicion == "power_strip" && len(s.also) > 0:
+	case s.suspicion == "power_strip" && slices.ContainsFunc(s.also, sign.concludes):
 		return "合起来看，疑似桩上插座接了插线板，请上门了解情况并提供帮助。", "Taken together, a power strip on a pile socket is suspected: please visit and offer help."
 	}
 	return suspicionZH(s.suspicion), suspicionEN(s.suspicion)
