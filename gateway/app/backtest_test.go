@@ -79,6 +79,7 @@ func TestBacktestTriesOtherThresholds(t *testing.T) {
 func TestBacktestSaysWhatIsWrongWithATrace(t *testing.T) {
 	for in, want := range map[string]string{
 		"{\"id\":\"a\",\"points\":[[0,1]]}\nnonsense\n":                "traces.ndjson:2",
+		"{\"id\":\"a\",\"flagged\":false,\"rules\":[]}\n":              "without points",
 		"{\"points\":[[0,1]]}\n":                                       "without an id",
 		"{\"id\":\"a\",\"points\":[[0,1],[30,1e9]]}\n":                 "point 1",
 		"{\"id\":\"a\",\"points\":[[0,1],[30,2]],\"energy_wh\":[1]}\n": "energy_wh",

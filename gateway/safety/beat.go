@@ -70,6 +70,9 @@ func (b *beat) off(now devices.Millis) (f finding) {
 	copy(b.W[1:], b.W[:])
 	b.On[0], b.W[0], b.End, b.Since = now-b.Since, b.Level, now, 0
 	b.N++
+	if b.Count < 2 {
+		b.N = 0 // one report says neither how long it was on nor that it drew all of it to the last
+	}
 	if b.N < beats || slices.Min(b.W[:]) < 15_000 || b.Now < b.Level*7/10 {
 		return f
 	}

@@ -92,3 +92,28 @@ func TestARegisterThatCameLateIsNoApplianceThatWasOff(t *testing.T) {
 		r.quiet()
 	}
 }
+
+// What is left of a charge after a power cut floats at some watts and fades by one
+// now and then: a step of the report is no second taper.
+func TestAFloatInWholeWattsIsNoSecondTaper(t *testing.T) {
+	f := func(d time.Duration) float64 {
+		switch {
+		case d < 70*time.Minute:
+			return charger(140, 20*time.Minute)(d)
+		case d < 90*time.Minute:
+			return 0
+		}
+		switch m := (d - 90*time.Minute).Minutes(); {
+		case m < 60:
+			return max(14, 38*math.Exp(-m/25))
+		case m < 67:
+			return 13
+		}
+		return 12
+	}
+	for _, every := range []time.Duration{30 * time.Second, time.Minute} {
+		r := newRig(t)
+		r.play(report{every: every, digits: 1}, f, 6*time.Hour)
+		r.quiet()
+	}
+}

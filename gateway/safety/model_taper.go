@@ -48,7 +48,7 @@ func (m *model) stands(span devices.Millis, share, least int64, x *limits) (f fi
 	}
 	a, b := r.median(i, j), r.median(0, r.until(0, 5*minute-30*second))
 	now, was := int64(b)*1000/int64(m.Peak), int64(a)*1000/int64(m.Peak)
-	if now < least || was > standMost+20 || now > standMost || b < 20_000 {
+	if now < least || was > standMost+20 || now > standMost || b < taperLeast {
 		return f, false
 	}
 	for k := 0; k <= j; k++ {
@@ -84,6 +84,9 @@ func (m *model) knee(x *limits) (f finding) {
 	}
 	if m.Slow < 0 || was < m.Slow {
 		m.Slow = max(0, was)
+	}
+	if top < taperLeast {
+		return f // the steps of a watt in which it is reported are a good part of it
 	}
 	least, again := m.Slow+kneeMore, x.again*int64(max(m.Slow, 30))
 	if i < 6 { // of few ticks it is known less well

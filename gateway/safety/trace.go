@@ -87,6 +87,9 @@ func (t *Trace) check() error {
 	if t.ID == "" {
 		return errors.New("a trace without an id")
 	}
+	if t.Points == nil { // such as what backtest itself wrote
+		return errors.New("a trace without points")
+	}
 	if len(t.EnergyWh) > 0 && len(t.EnergyWh) != len(t.Points) {
 		return fmt.Errorf("%d values of energy_wh for %d points", len(t.EnergyWh), len(t.Points))
 	}
