@@ -26,9 +26,12 @@ type beat struct {
 }
 
 const (
-	beats    = 3           // make a rhythm
-	beatRest = 60 * minute // the longest rest in one
-	beatTold = day         // a load that beats on is told of once a day, though each turn may be a session of its own
+	beats = 3 // make a rhythm
+	// singleLeast is the power from which one report is a turn: under it, it may be what
+	// tops up a full battery, at a quarter of the largest charger's power; a compressor runs for longer.
+	singleLeast = 250_000
+	beatRest    = 60 * minute // the longest rest in one
+	beatTold    = day         // a load that beats on is told of once a day, though each turn may be a session of its own
 )
 
 // follow takes a reading, and gives what it finds when the load went off.
@@ -70,8 +73,8 @@ func (b *beat) off(now devices.Millis) (f finding) {
 	copy(b.W[1:], b.W[:])
 	b.On[0], b.W[0], b.End, b.Since = now-b.Since, b.Level, now, 0
 	b.N++
-	if b.Count < 2 {
-		b.N = 0 // one report says neither how long it was on nor that it drew all of it to the last
+	if b.Count < 2 && b.Level < singleLeast {
+		b.N = 0
 	}
 	if b.N < beats || slices.Min(b.W[:]) < 15_000 || b.Now < b.Level*7/10 {
 		return f

@@ -117,3 +117,37 @@ func TestAFloatInWholeWattsIsNoSecondTaper(t *testing.T) {
 		r.quiet()
 	}
 }
+
+// The voltage of a lithium pack rises last within some minutes: by 6 % between two
+// reports at 300 s, which is no second load. One of 40 % is, also there.
+func TestTheLastRiseOfALithiumChargeIsNoStep(t *testing.T) {
+	knee := func(d time.Duration) float64 {
+		w := charger(300, 2*time.Hour)(d)
+		if d > 95*time.Minute && d < 2*time.Hour {
+			w *= 1 + 0.06*min(1, (d-95*time.Minute).Minutes()/5)
+		}
+		return w
+	}
+	r := newRig(t)
+	r.play(report{every: 5 * time.Minute, digits: 1, register: true}, knee, 4*time.Hour)
+	r.quiet()
+	two := newRig(t)
+	two.play(report{every: 5 * time.Minute, digits: 1, register: true}, plus(charger(300, 4*time.Hour), later("95m", charger(120, 2*time.Hour))), 3*time.Hour)
+	two.within("second_load", 95*time.Minute, 125*time.Minute)
+}
+
+// At 300 s a pulse that tops up a full battery is one report, and so is the next.
+func TestWhatTopsUpABatteryHasNoBeat(t *testing.T) {
+	pulses := func(d time.Duration) float64 {
+		if d > 4*time.Hour && d%(30*time.Minute) < 4*time.Minute {
+			return 48
+		}
+		if d > 3*time.Hour {
+			return 5.5
+		}
+		return charger(190, 90*time.Minute)(d)
+	}
+	r := newRig(t)
+	r.play(report{every: 5 * time.Minute, digits: 1}, pulses, 8*time.Hour)
+	r.quiet()
+}

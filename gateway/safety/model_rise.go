@@ -71,6 +71,9 @@ func (m *model) rise(x *limits) (f finding) {
 		before -= int32(drift * int64(r.age(c+2)-r.age(c+1)) / minute)
 		share, steep = share*3/2, 2
 	}
+	if r.age(c+1)-r.age(c) > riseSpan {
+		share = max(share, riseCoarse)
+	}
 	up := m.above(c, before, drift)
 	if up*2 < noise {
 		return f

@@ -30,7 +30,9 @@ import (
 //
 // How it can be wrong: a charger with a fan or a second stage that switches on
 // in mid-charge; a change of the mains voltage by 4 % at once, on a charger that
-// does not regulate. The start in stages needs reports every 60 s or oftener:
+// does not regulate. Between reports that are over 150 s apart, what is sudden
+// cannot be told from the end of a lithium charge's rise: there a step counts from 10 %
+// on. The start in stages needs reports every 60 s or oftener:
 // where a pile reports more seldom it is not looked for.
 type secondLoad struct{ t thresholds }
 
