@@ -158,6 +158,9 @@ func (p *port) learn(step devices.Millis) {
 	}
 }
 
+// late reports whether the newest report came later than the port's others do.
+func (p *port) late() bool { return p.Step.For*4 > p.Interval*5 }
+
 // read gives how far the register went since the last reading, in mWh; -1 where
 // there is none, it began anew, or power could not have delivered that.
 func (p *port) read(r *devices.Reading) int32 {

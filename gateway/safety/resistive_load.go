@@ -42,15 +42,16 @@ func (r *resistiveLoad) limit(x *limits) {
 func (r *resistiveLoad) see(p *port, stands level) level {
 	m := p.Charge.Model
 	if m != nil && stands == none {
-		if f := m.Brief; f.At == p.Now && f.After >= r.brief && f.Times <= int32(r.most/second) && !near(p.W, f.After) {
+		if f := m.Brief; f.At == p.Now && f.After >= r.brief && f.Times <= int32(r.most/second) && (!p.late() || !near(p.W, f.After)) {
 			m.note(brief, p.Now, f)
 		}
 	}
 	return p.Charge.found(stands, brief, steady)
 }
 
-// near reports whether a load still draws what it drew: then a register that stood
-// still was late, as where readings are timed by their receipt, and nothing was off.
+// near reports whether a load still draws what it drew. When its report was late too,
+// as where readings are timed by their receipt, the register stood still for that,
+// and nothing was off.
 func near(now, was int32) bool {
 	return int64(now)*10 >= int64(was)*9 && int64(now)*10 <= int64(was)*11
 }
