@@ -191,8 +191,8 @@ func (r *portTemperature) tell(mC, low int64) story {
 		s.zh = fmt.Sprintf("插口温度 %s 分钟内由 %s °C 升到 %s °C，上升过快", mins, from, c)
 		s.en = fmt.Sprintf("the port's temperature rose from %s °C to %s °C within %s minutes: too fast", from, c, mins)
 	}
-	s.adviceZH = "请先看有没有焦味、冒烟：有就先断电，不要触碰。没有的，停下充电、稍凉后看看插头是否松动、发黑，帮助换一个插口，并请设备维护人员检查该口。"
-	s.adviceEN = "With smoke or a smell of burning switch the power off and touch nothing. Else stop the charge, let it cool, see whether the plug is loose or blackened, help to move to another socket, and have the maintainer look at this one."
+	s.adviceZH = "如有明火或浓烟，请远离并立即拨打119。没有的，在安全处停下充电、稍凉后看看插头是否松动、发黑，帮助换一个插口，并请设备维护人员检查该口。"
+	s.adviceEN = "With flames or thick smoke keep away and call the fire brigade (119) at once. Else stop the charge from a safe place, let it cool, see whether the plug is loose or blackened, help to move to another socket, and have the maintainer look at this one."
 	s.numbers = numbers{"temperature_c": float64(mC/100) / 10, "rose_from_c": float64(low/100) / 10, "thresholds": r.t}
 	return s
 }
