@@ -86,7 +86,7 @@ func BenchmarkCity(b *testing.B) {
 		before, began := used(b, g.cmd.Process.Pid), time.Now()
 		publishCity(b, mosquitto.Addr)
 		lived := time.Since(began)
-		committed := g.deliver(b, cityPiles*cityPorts*cityRounds, 2*time.Second)
+		committed := g.deliver(b, filepath.Join(dir, "data"), cityPiles*cityPorts*cityRounds)
 		after := used(b, g.cmd.Process.Pid)
 		b.Logf("%.1f CPU s in %.0f s, %.0f MB", (after.cpu - before.cpu).Seconds(), lived.Seconds(), after.peak)
 		b.ReportMetric(100*(after.cpu-before.cpu).Seconds()/lived.Seconds(), "core-%")

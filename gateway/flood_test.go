@@ -161,7 +161,7 @@ func floods(t *testing.T, cfg, addr, broker, data string, check func(sent, acked
 	others.Wait()
 	wg.Wait()
 	const all = floodMessages + neighbours*theirMessages
-	g.deliver(t, all, scrapeEvery)
+	g.deliver(t, data, all)
 	if n := metric(t, g, "pilewatch_readings_committed_total", ""); n != all {
 		t.Errorf("%v readings, expected %d", n, all)
 	}

@@ -247,23 +247,25 @@ func sinkOfNothing(b testing.TB) string {
 	return s.URL
 }
 
-// scrapeEvery is how often the gateway is asked how far it is: an answer takes it
-// milliseconds, with a series for each port, and Prometheus asks every 15 s.
-const scrapeEvery = 250 * time.Millisecond
-
-// deliver waits until the gateway has committed and delivered a wireLoad, and gives
-// when it had committed it. It asks every so often.
-func (g *gateway) deliver(b testing.TB, readings int, every time.Duration) (committed time.Time) {
+// deliver waits until the gateway has committed and delivered a load, and gives when
+// it had committed it. It looks into the ledger, and asks for metrics only once that
+// grows no more: an answer takes the gateway tens of milliseconds, with a series for
+// each port, and Prometheus asks every 15 s.
+func (g *gateway) deliver(b testing.TB, data string, readings int) (committed time.Time) {
 	b.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
-	awaitEvery(b, every, deadline, "the commit", func() error {
+	var last int64
+	awaitUntil(b, deadline, "the commit", func() error {
+		if head := scan[int64](b, data, "SELECT seq + count FROM journal ORDER BY seq DESC LIMIT 1"); head != last {
+			last, committed = head, time.Now()
+			return fmt.Errorf("%d entries so far", head)
+		}
 		if n := metric(b, g, "pilewatch_readings_committed_total", ""); int(n) < readings {
 			return fmt.Errorf("%.0f of %d readings", n, readings)
 		}
 		return nil
 	})
-	committed = time.Now()
-	awaitEvery(b, every, deadline, "InfluxDB and the rules", func() error {
+	awaitEvery(b, time.Second, deadline, "InfluxDB and the rules", func() error {
 		if n := metric(b, g, "pilewatch_sink_backlog_readings", ""); n > 0 {
 			return fmt.Errorf("%.0f wait", n)
 		}
@@ -278,11 +280,12 @@ func runGateway(b *testing.B, l wireLoad, influx string) measured {
 	mosquitto := realserver.Mosquitto(b, realserver.MosquittoOptions{Memory: true})
 	defer mosquitto.Stop()
 	dir, addr := b.TempDir(), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b))
-	more := fmt.Sprintf("data_dir: %q\ninfluxdb: {url: %q, bucket: pilewatch}", filepath.Join(dir, "data"), influx)
+	data := filepath.Join(dir, "data")
+	more := fmt.Sprintf("data_dir: %q\ninfluxdb: {url: %q, bucket: pilewatch}", data, influx)
 	g := start(b, addr, "run", "--config", settingsFile(b, dir, mosquitto.URL, addr, more))
 	before, began := used(b, g.cmd.Process.Pid), time.Now()
 	l.publish(b, mosquitto.Addr, "load", window)
-	committed := g.deliver(b, l.readings, scrapeEvery)
+	committed := g.deliver(b, data, l.readings)
 	after := used(b, g.cmd.Process.Pid)
 	g.stop()
 	return measured{float64(len(l.ends)) / committed.Sub(began).Seconds(), after.cpu - before.cpu, after.peak}
@@ -357,7 +360,7 @@ func runEmbedded(b *testing.B, l wireLoad, piles int, influx string) measured {
 	}
 	wg.Wait()
 	took := time.Since(began) // the last PUBACK has come, so the last commit is over
-	g.deliver(b, l.readings, scrapeEvery)
+	g.deliver(b, filepath.Join(dir, "data"), l.readings)
 	after := used(b, g.cmd.Process.Pid)
 	g.stop()
 	return measured{float64(len(l.ends)) / took.Seconds(), after.cpu - before.cpu, after.peak}

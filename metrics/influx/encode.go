@@ -134,8 +134,7 @@ func (e *encoder) reading(r *devices.Reading, building string) {
 	if r.State != devices.StateNone {
 		b = strconv.AppendQuote(append(b, ",state="...), r.State.String()) // a word of ours: nothing to escape
 	}
-	b = strconv.AppendInt(append(b, ' '), r.Time.Time().UnixNano(), 10)
-	e.lines = append(b, '\n')
+	e.lines = appendTime(b, r.Time)
 }
 
 // appendMilli writes whole thousandths as a decimal: 152,400 mW are 152.4.
@@ -218,18 +217,37 @@ func (e *encoder) status(s *devices.Status, building string) {
 	if s.Has&statusFields == 0 {
 		return
 	}
-	e.start("pile_status", building, "", s.Pile, 0)
+	start, ok := e.head(s.Pile, building)
+	if !ok {
+		return // the library's error says why
+	}
+	b := append(e.lines, "pile_status"...)
+	b = append(b, start[len("port_power"):len(start)-len(",port=")]...)
+	sep := byte(' ')
+	field := func(name string) {
+		b = append(append(append(b, sep), name...), '=')
+		sep = ','
+	}
 	if s.Has.Has(devices.HasOnline) {
-		e.lp.AddField("online", lineprotocol.BoolValue(s.Online))
+		field("online")
+		b = strconv.AppendBool(b, s.Online)
 	}
 	if s.Has.Has(devices.HasTemperature) {
-		e.lp.AddField("temperature_c", milli(int64(s.TempMC)))
+		field("temperature_c")
+		b = appendMilli(b, int64(s.TempMC))
 	}
 	if s.Has.Has(devices.HasRSSI) {
-		e.lp.AddField("rssi", lineprotocol.IntValue(int64(s.RSSI)))
+		field("rssi")
+		b = append(strconv.AppendInt(b, int64(s.RSSI), 10), 'i')
 	}
 	if s.Has.Has(devices.HasEnergy) {
-		e.lp.AddField("main_energy_wh", milli(s.MainMWh))
+		field("main_energy_wh")
+		b = appendMilli(b, s.MainMWh)
 	}
-	e.end(s.Time)
+	e.lines = appendTime(b, s.Time)
+}
+
+// appendTime ends a line.
+func appendTime(b []byte, at devices.Millis) []byte {
+	return append(strconv.AppendInt(append(b, ' '), at.Time().UnixNano(), 10), '\n')
 }
