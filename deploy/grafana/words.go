@@ -1,6 +1,8 @@
 package grafana
 
 import (
+	"cmp"
+
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 
@@ -17,6 +19,7 @@ const (
 	red    = "red"
 	purple = "purple"
 	grey   = "#8e8e8e"
+	plain  = "text" // as other text; without a colour Grafana takes that of the lowest threshold, which is green
 )
 
 // The units whose own form in Grafana would be English, or change to MWh and K.
@@ -78,11 +81,7 @@ func masked() []dashboard.ValueMapping {
 }
 
 func result(w word, index int) dashboard.ValueMappingResult {
-	r := dashboard.ValueMappingResult{Text: &w.text, Index: cog.ToPtr(int32(index))}
-	if w.color != "" {
-		r.Color = &w.color
-	}
-	return r
+	return dashboard.ValueMappingResult{Text: &w.text, Index: cog.ToPtr(int32(index)), Color: cog.ToPtr(cmp.Or(w.color, plain))}
 }
 
 // mapped makes value mappings of words.
