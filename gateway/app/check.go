@@ -38,7 +38,7 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 	c.line("ledger", err, "%s%s", cfg.DataDir, l.note)
 	c.broker(cfg, l.running)
 	c.clock(cfg, l.newest, c.influx(ctx, cfg))
-	c.page(cfg, l.running)
+	c.page(ctx, cfg, l.running)
 	c.alerts(cfg)
 	if c.failed > 0 {
 		return fmt.Errorf("%d of the lines above need mending", c.failed)
@@ -126,13 +126,13 @@ func checkLedger(ctx context.Context, cfg *config.Config, o Options) (f ledgerFo
 	return f, l.Close()
 }
 
-// free says whether an address can be listened on, or is that of the gateway that runs.
-func free(addr, key string, running bool) error {
+// free says whether an address can be listened on, or is ours already.
+func free(addr, key string, ours func() bool) error {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		return ln.Close()
-	case running:
+	case ours():
 		return nil
 	}
 	return taken(err, key)
@@ -143,7 +143,7 @@ func free(addr, key string, running bool) error {
 func (c *checker) broker(cfg *config.Config, running bool) {
 	m := cfg.MQTT
 	if m.Broker == "" {
-		c.line("broker", free(m.Listen, "mqtt.listen", running), "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
+		c.line("broker", free(m.Listen, "mqtt.listen", func() bool { return running }), "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
 		return
 	}
 	client, err := connect(m, "check", func(*mqtt.ClientOptions) {})
@@ -191,10 +191,12 @@ func (c *checker) influx(ctx context.Context, cfg *config.Config) (clock time.Ti
 	return clock
 }
 
-func (c *checker) page(cfg *config.Config, running bool) {
+// page looks at the page's address: where a gateway runs on the ledger, it may be
+// that gateway's, or the new one of a configuration that has changed.
+func (c *checker) page(ctx context.Context, cfg *config.Config, running bool) {
 	users, err := countUsers(cfg)
 	if err == nil {
-		err = errors.Join(cfg.CheckExposure(users), free(cfg.HTTP.Listen, "http.listen", running))
+		err = errors.Join(cfg.CheckExposure(users), free(cfg.HTTP.Listen, "http.listen", func() bool { return running && answers(ctx, cfg.HTTP.Listen) }))
 	}
 	c.line("page", err, "http://%s, %d users", cfg.HTTP.Listen, users)
 }
