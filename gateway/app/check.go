@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -146,7 +148,8 @@ func (c *checker) broker(cfg *config.Config, running bool) {
 		c.line("broker", free(m.Listen, "mqtt.listen", func() bool { return running }), "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
 		return
 	}
-	client, err := connect(m, "check", func(*mqtt.ClientOptions) {})
+	var until atomic.Int64 // Unix seconds
+	client, err := connect(m, "check", func(o *mqtt.ClientOptions) { o.SetTLSConfig(watched(o.TLSConfig, &until)) })
 	if err != nil {
 		c.line("broker", err, "")
 		return
@@ -169,7 +172,25 @@ func (c *checker) broker(cfg *config.Config, running bool) {
 			}
 		}
 	}
-	c.line("broker", err, "%s, %d subscriptions", m.Broker, len(filters))
+	ends := time.Unix(until.Load(), 0)
+	c.line("broker", err, "%s, %d subscriptions%s", m.Broker, len(filters), said(until.Load() != 0 && time.Until(ends) < renewIn,
+		"; its certificate ends on "+ends.Format(time.DateOnly)+": give it a new one before (deploy/setup renew), or the piles are refused as well"))
+}
+
+// renewIn is how long before its end a certificate is spoken of: who looks after the
+// box comes by once a month.
+const renewIn = 45 * 24 * time.Hour
+
+// watched also keeps until when the certificate of the other side holds.
+func watched(c *tls.Config, until *atomic.Int64) *tls.Config {
+	if c = c.Clone(); c == nil {
+		c = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		until.Store(s.PeerCertificates[0].NotAfter.Unix())
+		return nil
+	}
+	return c
 }
 
 // influx asks InfluxDB whether it is there, and whether it would take points. It
