@@ -220,6 +220,39 @@ func TestSetupMakesSecretsOnceAndForOneReader(t *testing.T) {
 	}
 }
 
+// TestTheCertificateHoldsForTheNamesThatPilesUse adds a name to a site that is there.
+func TestTheCertificateHoldsForTheNamesThatPilesUse(t *testing.T) {
+	t.Parallel()
+	site := realserver.NewSite(t, program(t))
+	if info, err := os.Stat(filepath.Join(site.Dir, "..", ".env")); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("who calls docker without being root can't read .env: %v, %v", info, err)
+	}
+	before := contents(t, site.Dir)
+	const hint = "does not hold for 192.168.1.10: "
+	if out := site.Setup(nil, "--name", "192.168.1.10"); !strings.Contains(out, hint) {
+		t.Errorf("a new name is passed over:\n%s", out)
+	}
+	for _, wrong := range []string{"http://box.lan:8883", "box.lan:8883", "999.1.2.3", ""} {
+		setup := exec.CommandContext(t.Context(), "./setup", "--dir", filepath.Dir(site.Dir), "--name", wrong, "renew")
+		if out, err := setup.CombinedOutput(); err == nil || !strings.Contains(string(out), "--name") {
+			t.Errorf("--name %q: %v\n%s", wrong, err, out)
+		}
+	}
+	for _, name := range []string{"certs/server.crt", "certs/server.key"} {
+		if site.Read(name) != before[name] {
+			t.Errorf("a renewal that failed took %s away", name)
+		}
+	}
+	site.Setup(nil, "--name", "192.168.1.10", "--name", "box.lan", "renew")
+	if out := site.Setup(nil, "--name", "192.168.1.10", "--name", "box.lan"); strings.Contains(out, "does not hold") {
+		t.Errorf("the certificate lacks a name that it was renewed for:\n%s", out)
+	}
+	site.Setup(nil, "renew")
+	if out := site.Setup(nil, "--name", "192.168.1.10"); strings.Contains(out, "does not hold") {
+		t.Errorf("a renewal forgot a name:\n%s", out)
+	}
+}
+
 // contents gives the files of a folder, of which nobody but their owner may read one.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()

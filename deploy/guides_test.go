@@ -177,7 +177,13 @@ func TestCommandsInGuidesAreThoseOfTheProgram(t *testing.T) {
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
 func TestLinksInGuidesLeadSomewhere(t *testing.T) {
-	for _, file := range append(guides(t), "README.md", "billing.md", "grafana/README.md") {
+	linked(t, append(guides(t), "README.md", "billing.md", "grafana/README.md"))
+}
+
+// linked wants what the links of some files lead to.
+func linked(t *testing.T, files []string) {
+	t.Helper()
+	for _, file := range files {
 		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
 			target, err := url.PathUnescape(m[1])
 			if err != nil || strings.Contains(target, "://") {

@@ -149,12 +149,17 @@ func TestPackagesHoldWhatTheyShould(t *testing.T) {
 			`-rwxr-xr-x root/root .* \./usr/bin/pilewatch`, `-rwxr-xr-x root/root .* \./usr/lib/pilewatch/backup`,
 			`-rw-r--r-- root/root .* \./usr/lib/systemd/system/pilewatch\.service`, `\./usr/lib/systemd/system/pilewatch-backup\.timer`,
 			`\./etc/pilewatch/pilewatch\.yaml`, `\./usr/share/doc/pilewatch/licences\.md`,
+			`\./usr/share/doc/pilewatch/mosquitto/acl`, `\./usr/share/doc/pilewatch/grafana/provisioning/datasources/pilewatch\.yaml`,
 			`\./usr/share/doc/pilewatch/guides/1-install\.md`, `\./usr/share/doc/pilewatch/guides/pictures\.d/page\.png`,
 		} {
 			if !regexp.MustCompile(want).MatchString(list) {
 				t.Errorf("%s: no %s in\n%s", arch, want, list)
 			}
 		}
+		dir := t.TempDir()
+		realserver.DpkgDeb(t, "--extract", deb, dir)
+		docs := filepath.Join(dir, "usr/share/doc/pilewatch")
+		linked(t, append(files(t, filepath.Join(docs, "*.md")), files(t, filepath.Join(docs, "*/*.md"))...))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"pilewatch/gateway/config"
 	"pilewatch/gateway/realserver"
+	"pilewatch/gateway/view"
 )
 
 // The tests here hold what is in deploy/ against the programs that read it.
@@ -182,11 +183,15 @@ func TestRulesAskForMetricsAndLabelsThatTheGatewayHas(t *testing.T) {
 	}
 }
 
-func TestEveryRuleOfTheGatewayHasANameInAlerts(t *testing.T) {
+func TestEveryRuleHasTheGatewaysNameInAlerts(t *testing.T) {
 	var named []string
 	for _, r := range rules(t) {
-		if r.Record == "pilewatch:rule_name" && r.Labels["name"] != "" {
-			named = append(named, r.Labels["rule"])
+		if r.Record != "pilewatch:rule_name" {
+			continue
+		}
+		named = append(named, r.Labels["rule"])
+		if name, _ := view.RuleName(r.Labels["rule"]); r.Labels["name"] != name {
+			t.Errorf("%s is called %s here and %s by the gateway", r.Labels["rule"], r.Labels["name"], name)
 		}
 	}
 	want := slices.Clone(config.RuleIDs)

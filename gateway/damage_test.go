@@ -294,6 +294,11 @@ func TestASecondGatewayIsToldWhoHasTheLedger(t *testing.T) {
 	if out := must(t, "check", "--config", cfg); !strings.Contains(out, fmt.Sprintf("in use by process %d", g.cmd.Process.Pid)) {
 		t.Errorf("check: %s", out)
 	}
+	// A page's address that the gateway which runs does not have, and somebody else has: here its broker.
+	taken := write(t, t.TempDir(), "pilewatch.yaml", fmt.Sprintf("http: {listen: %q}\ndata_dir: %q\n", strings.TrimPrefix(url, "tcp://"), data))
+	if out, _, status := pilewatch(t, "check", "--config", taken); status != exitFailed || !strings.Contains(out, "set http.listen to a free address") {
+		t.Errorf("check of an address that is taken, beside a gateway: status %d\n%s", status, out)
+	}
 	<-publishing
 	closedAll(t, g, len(charges))
 	g.kill() // its lock file stays

@@ -265,7 +265,12 @@ func TestWhatIsSetUpWronglyIsNamedAndLosesNothing(t *testing.T) {
 	s.site.Write("secrets/mqtt_gateway", password)
 	s.whole()
 
-	// The certificate expires.
+	// The certificate is about to expire, and expires.
+	s.site.Setup([]string{"PILEWATCH_CERT_DAYS=10"}, "renew")
+	s.restartBroker()
+	if out := must(t, "--config", s.cfg, "check"); !strings.Contains(out, "its certificate ends on "+time.Now().AddDate(0, 0, 10).Format(time.DateOnly)) {
+		t.Errorf("check tells of no certificate that is about to end:\n%s", out)
+	}
 	s.site.Setup([]string{"PILEWATCH_CERT_DAYS=0"}, "renew")
 	s.restartBroker()
 	s.away("deploy/setup renew")

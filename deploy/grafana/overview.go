@@ -61,7 +61,7 @@ func overviewPage() page {
 					` GROUP BY time($__interval), "building", "pile", "port" fill(none)) WHERE $timeFilter GROUP BY time($__interval), "building" fill(none)`,
 					"[[tag_building]]号楼")).
 				Unit("watt").Min(0).Interval("5m").Stacking(stacked()).FillOpacity(40),
-			tiles("各楼空闲插口", "点一下看这幢楼的充电桩。Free ports by building; a click leads to its piles.", size{8, 9},
+			tiles("楼栋图：空闲插口", "一格一幢楼：绿有空，橙剩一个，红已满；点一下看这幢楼的充电桩。The buildings, and their free ports; a click leads to the piles.", size{8, 9},
 				present(`sum by (building) (pilewatch_port_state{state="idle",`+in+"})", "{{building}}号楼")).
 				Thresholds(steps(red, step{1, orange}, step{2, green})).
 				DataLinks(to("看这幢楼", pileUID, "var-building", "${__field.labels.building}")),

@@ -19,7 +19,7 @@ func safetyPage() page {
 	}
 	when := column{name: "Time", title: "时间", unit: "time:MM-DD HH:mm", width: 110}
 	severity := column{name: "severity", title: "级别", width: 70, words: mapped(severityWords()...)}
-	rule := column{name: "rule", title: "类型", width: 150, words: mapped(ruleWords()...)}
+	rule := column{name: "rule", title: "类型", width: 220, words: mapped(ruleWords()...)}
 	message := column{name: "message", title: "说明"}
 	return page{
 		uid: safetyUID, title: "安全", about: "疑似不安全的用电：什么、哪里、什么时候，当时的曲线，该去看谁。What looks unsafe, and whom to visit.",
@@ -51,7 +51,7 @@ func safetyPage() page {
 				Unit("suffix:条").Decimals(0).OverrideByName("critical", named("严重", red)).OverrideByName("warning", named("警告", orange)).
 				OverrideByName("info", named("提示", blue)),
 
-			list("上门清单", "最近 30 天疑似要上门看看的：插线板、电器、大充电器、久未来充、疑似僵尸车。是去了解情况、提供帮助，不是去查处。Whom to visit, to offer help.",
+			list("走访清单", "最近 30 天疑似要上门看看的：插线板、电器、大充电器、久未来充电、久未使用的车。是去了解情况、提供帮助，不是去查处。Whom to visit, to offer help.",
 				size{24, 10}, append(append([]column{when, rule}, place...), message),
 				rows(`SELECT "rule", "building", "pile", "port", "message" FROM "flag" WHERE `+where("estate", "building")+
 					` AND "raised" = 1 AND "rule" =~ /^(`+visitRules+`)$/ ORDER BY time DESC LIMIT 200`)).

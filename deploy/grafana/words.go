@@ -1,8 +1,13 @@
 package grafana
 
 import (
+	"cmp"
+
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+
+	"pilewatch/gateway/safety"
+	"pilewatch/gateway/view"
 )
 
 // The colours, as Grafana names them.
@@ -14,6 +19,7 @@ const (
 	red    = "red"
 	purple = "purple"
 	grey   = "#8e8e8e"
+	plain  = "text" // as other text; without a colour Grafana takes that of the lowest threshold, which is green
 )
 
 // The units whose own form in Grafana would be English, or change to MWh and K.
@@ -46,14 +52,12 @@ func reasonWords() []word {
 }
 
 func ruleWords() []word {
-	return []word{
-		{"over_power", "功率过大", ""}, {"second_load", "中途加负载", ""}, {"two_tapers", "一口两充", ""}, {"excess_energy", "电量过多", ""},
-		{"over_time", "充电过久", ""}, {"resistive_load", "疑似电热器", ""}, {"hot_burst", "疑似电水壶/吹风机", ""}, {"cycling_load", "疑似冰箱等电器", ""},
-		{"profile_mismatch", "与往常不同", ""}, {"card_concurrency", "一卡多充", ""}, {"household_volume", "用电量偏多", ""},
-		{"silent_bike", "久未来充", ""}, {"back_to_back", "连续充电", ""}, {"overstay", "充满占位", ""}, {"port_temperature", "插口温度高", ""},
-		{"zombie_bike", "疑似僵尸车", ""}, {"unauthorised_draw", "未刷卡用电", ""}, {"meter_imbalance", "总表不平", ""},
-		{"device_alarm", "设备告警", ""}, {"pile_offline", "桩离线", ""},
+	words := make([]word, len(safety.IDs))
+	for i, id := range safety.IDs {
+		zh, _ := view.RuleName(id)
+		words[i] = word{id, zh, ""}
 	}
+	return words
 }
 
 // qualities may be joined by "+".
@@ -77,11 +81,7 @@ func masked() []dashboard.ValueMapping {
 }
 
 func result(w word, index int) dashboard.ValueMappingResult {
-	r := dashboard.ValueMappingResult{Text: &w.text, Index: cog.ToPtr(int32(index))}
-	if w.color != "" {
-		r.Color = &w.color
-	}
-	return r
+	return dashboard.ValueMappingResult{Text: &w.text, Index: cog.ToPtr(int32(index)), Color: cog.ToPtr(cmp.Or(w.color, plain))}
 }
 
 // mapped makes value mappings of words.

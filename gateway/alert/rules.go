@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"pilewatch/gateway/ledger"
+	"pilewatch/gateway/view"
 )
 
 // language is one of those that messages are written in.
@@ -43,34 +44,28 @@ var sureness = [...][2]string{
 	habit:    {"低：由用电习惯推断，可能另有原因", "low: concluded from habits, there may be other reasons"},
 }
 
-// ruleWords is the name of a rule as people say it, and what its flags stand on.
-type ruleWords struct {
-	zh, en string
-	basis  basis
-}
-
-// rules are those of the public interface.
-var rules = map[string]ruleWords{
-	"over_power":        {"功率过大", "power over the limit", measured},
-	"second_load":       {"疑似一口多用（插线板）", "second load, perhaps a power strip", shape},
-	"two_tapers":        {"疑似两个充电器同充", "two chargers on one port", shape},
-	"excess_energy":     {"单次充电量过大", "too much energy for one charge", measured},
-	"over_time":         {"充电时间过长", "charging for too long", measured},
-	"resistive_load":    {"疑似电热类电器", "a heater rather than a charger", shape},
-	"hot_burst":         {"疑似大功率电器（水壶等）", "a strong appliance such as a kettle", measured},
-	"cycling_load":      {"疑似间歇运行的电器（冰箱等）", "an appliance that cycles, such as a fridge", shape},
-	"profile_mismatch":  {"与平时的车不像", "not the usual bike", habit},
-	"card_concurrency":  {"同时使用的插口多于登记车辆", "more ports at once than bikes", measured},
-	"household_volume":  {"用电量超过登记车辆所需", "more energy than the bikes need", habit},
-	"silent_bike":       {"登记车辆久未来充电", "a registered bike stopped coming", habit},
-	"back_to_back":      {"连续多次充电", "one charge after another", measured},
-	"overstay":          {"充满后久占插口", "plugged in long after full", measured},
-	"port_temperature":  {"插口过热", "hot port", measured},
-	"zombie_bike":       {"登记车辆久未使用", "a registered bike nobody uses", habit},
-	"unauthorised_draw": {"未刷卡用电", "power without a session", measured},
-	"meter_imbalance":   {"总表与分口电量不符", "main meter and ports differ", measured},
-	ruleAlarm:           {"设备报警", "alarm of the device", said},
-	ruleOffline:         {"充电桩失去联系", "pile off line", silence},
+// bases are what the flags of each rule of the public interface stand on.
+var bases = map[string]basis{
+	"over_power":        measured,
+	"second_load":       shape,
+	"two_tapers":        shape,
+	"excess_energy":     measured,
+	"over_time":         measured,
+	"resistive_load":    shape,
+	"hot_burst":         measured,
+	"cycling_load":      shape,
+	"profile_mismatch":  habit,
+	"card_concurrency":  measured,
+	"household_volume":  habit,
+	"silent_bike":       habit,
+	"back_to_back":      measured,
+	"overstay":          measured,
+	"port_temperature":  measured,
+	"zombie_bike":       habit,
+	"unauthorised_draw": measured,
+	"meter_imbalance":   measured,
+	ruleAlarm:           said,
+	ruleOffline:         silence,
 }
 
 const ruleAlarm = "device_alarm"
@@ -107,19 +102,16 @@ func (l language) ruleName(f *ledger.Flag) string {
 	if a, ok := alarms[alarmOf(f)]; ok {
 		return l.pick(a[0], a[1])
 	}
-	if r, ok := rules[f.Rule]; ok {
-		return l.pick(r.zh, r.en)
-	}
-	return f.Rule
+	return l.pick(view.RuleName(f.Rule))
 }
 
 // howSure says how sure a flag is; "" where that is not known.
 func (l language) howSure(f *ledger.Flag) string {
-	r, ok := rules[f.Rule]
+	b, ok := bases[f.Rule]
 	if !ok {
 		return ""
 	}
-	return sureness[r.basis][l]
+	return sureness[b][l]
 }
 
 // howSureShort is the first word of that: 把握：高.

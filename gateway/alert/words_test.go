@@ -220,12 +220,11 @@ func TestDigestsTellThePeriodInWords(t *testing.T) {
 
 func TestEveryRuleHasANameInBothLanguages(t *testing.T) {
 	for _, rule := range config.RuleIDs {
-		r, ok := rules[rule]
-		if !ok || r.zh == "" || r.en == "" {
-			t.Errorf("%s has no name", rule)
+		if _, ok := bases[rule]; !ok {
+			t.Errorf("nothing says what flags of %s stand on", rule)
 		}
 	}
-	for rule := range rules {
+	for rule := range bases {
 		f := &ledger.Flag{Rule: rule, Pile: "P"}
 		if chinese.howSure(f) == "" || english.howSure(f) == "" || chinese.ruleName(f) == english.ruleName(f) {
 			t.Errorf("%s: %s, %s", rule, chinese.howSure(f), english.ruleName(f))

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -38,7 +40,7 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 	c.line("ledger", err, "%s%s", cfg.DataDir, l.note)
 	c.broker(cfg, l.running)
 	c.clock(cfg, l.newest, c.influx(ctx, cfg))
-	c.page(cfg, l.running)
+	c.page(ctx, cfg, l.running)
 	c.alerts(cfg)
 	if c.failed > 0 {
 		return fmt.Errorf("%d of the lines above need mending", c.failed)
@@ -126,13 +128,13 @@ func checkLedger(ctx context.Context, cfg *config.Config, o Options) (f ledgerFo
 	return f, l.Close()
 }
 
-// free says whether an address can be listened on, or is that of the gateway that runs.
-func free(addr, key string, running bool) error {
+// free says whether an address can be listened on, or is ours already.
+func free(addr, key string, ours func() bool) error {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		return ln.Close()
-	case running:
+	case ours():
 		return nil
 	}
 	return taken(err, key)
@@ -143,10 +145,11 @@ func free(addr, key string, running bool) error {
 func (c *checker) broker(cfg *config.Config, running bool) {
 	m := cfg.MQTT
 	if m.Broker == "" {
-		c.line("broker", free(m.Listen, "mqtt.listen", running), "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
+		c.line("broker", free(m.Listen, "mqtt.listen", func() bool { return running }), "embedded, on %s%s", m.Listen, said(running, ", of the gateway that runs"))
 		return
 	}
-	client, err := connect(m, "check", func(*mqtt.ClientOptions) {})
+	var until atomic.Int64 // Unix seconds
+	client, err := connect(m, "check", func(o *mqtt.ClientOptions) { o.SetTLSConfig(watched(o.TLSConfig, &until)) })
 	if err != nil {
 		c.line("broker", err, "")
 		return
@@ -169,7 +172,25 @@ func (c *checker) broker(cfg *config.Config, running bool) {
 			}
 		}
 	}
-	c.line("broker", err, "%s, %d subscriptions", m.Broker, len(filters))
+	ends := time.Unix(until.Load(), 0)
+	c.line("broker", err, "%s, %d subscriptions%s", m.Broker, len(filters), said(until.Load() != 0 && time.Until(ends) < renewIn,
+		"; its certificate ends on "+ends.Format(time.DateOnly)+": give it a new one before (deploy/setup renew), or the piles are refused as well"))
+}
+
+// renewIn is how long before its end a certificate is spoken of: who looks after the
+// box comes by once a month.
+const renewIn = 45 * 24 * time.Hour
+
+// watched also keeps until when the certificate of the other side holds.
+func watched(c *tls.Config, until *atomic.Int64) *tls.Config {
+	if c = c.Clone(); c == nil {
+		c = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		until.Store(s.PeerCertificates[0].NotAfter.Unix())
+		return nil
+	}
+	return c
 }
 
 // influx asks InfluxDB whether it is there, and whether it would take points. It
@@ -191,10 +212,12 @@ func (c *checker) influx(ctx context.Context, cfg *config.Config) (clock time.Ti
 	return clock
 }
 
-func (c *checker) page(cfg *config.Config, running bool) {
+// page looks at the page's address: where a gateway runs on the ledger, it may be
+// that gateway's, or the new one of a configuration that has changed.
+func (c *checker) page(ctx context.Context, cfg *config.Config, running bool) {
 	users, err := countUsers(cfg)
 	if err == nil {
-		err = errors.Join(cfg.CheckExposure(users), free(cfg.HTTP.Listen, "http.listen", running))
+		err = errors.Join(cfg.CheckExposure(users), free(cfg.HTTP.Listen, "http.listen", func() bool { return running && answers(ctx, cfg.HTTP.Listen) }))
 	}
 	c.line("page", err, "http://%s, %d users", cfg.HTTP.Listen, users)
 }

@@ -36,7 +36,7 @@ func (x *export) flagged(ctx context.Context, w io.Writer) error {
 func (x *export) flagRow(f *ledger.Flag) []value {
 	moment := func(m devices.Millis) value { return value{n: int64(m), filled: m != 0} }
 	return []value{
-		moment(f.RaisedAt), moment(f.ClearedAt), text(x.of(severityWords, f.Severity)), text(x.of(ruleWords, f.Rule)), text(x.of(suspicionWords, f.Suspicion)),
+		moment(f.RaisedAt), moment(f.ClearedAt), text(x.of(severityWords, f.Severity)), text(x.rule(f.Rule)), text(x.of(suspicionWords, f.Suspicion)),
 		text(f.Building), text(f.Household), text(f.Pile), {n: int64(f.Port), filled: f.Port != 0}, text(f.SessionID), text(x.of(statusWords, f.Status)),
 		text(x.pick(f.Message, f.MessageEN)), text(x.pick(f.Advice, f.AdviceEN)), text(f.ID),
 	}

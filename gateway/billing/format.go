@@ -18,6 +18,16 @@ func yuan(fen int64) string { return fixed(fen, 100, 2) }
 // kWh writes mWh as kWh, exact: six places, of which three at least.
 func kWh(mWh int64) string { return millionths(mWh, 3) }
 
+// wallKWh writes mWh as kWh with two places, rounded half away from zero: six are
+// neither read on a wall nor fit beside the fees of a large estate.
+func wallKWh(mWh int64) string {
+	const half = 5_000
+	if mWh < 0 {
+		return fixed((mWh-half)/10_000, 100, 2)
+	}
+	return fixed((mWh+half)/10_000, 100, 2)
+}
+
 // millionths writes v millionths, exact, with so many places at least.
 func millionths(v int64, least int) string {
 	s := fixed(v, 1_000_000, 6)

@@ -142,10 +142,14 @@ func (x *export) notice(ctx context.Context, w io.Writer) error {
 		return writeArray(w, rows)
 	}
 	l := &layout{words: x.words, location: x.Location, columns: noticeColumns, counted: -1}
-	const who = 2 // the column of the households
+	const who, energy = 2, 4 // the columns of the households and of the energy
+	if x.Format == "html" {
+		l.columns = slices.Clone(noticeColumns)
+		l.columns[energy].kind = kindWallMWh
+	}
 	bare := x.Format == "html" && !slices.ContainsFunc(rows, func(r *noticeRow) bool { return r.Household != "" })
 	if bare { // on paper it is not there for nobody
-		l.columns = slices.Delete(slices.Clone(noticeColumns), who, who+1)
+		l.columns = slices.Delete(l.columns, who, who+1)
 	}
 	var values [][]value
 	for _, r := range rows {

@@ -83,3 +83,11 @@ func TestAClosedNoticeKeepsItsRows(t *testing.T) {
 		t.Errorf("%s was\n%s", after, before)
 	}
 }
+
+func TestEnergyOnAWallIsRoundedToTwoPlaces(t *testing.T) {
+	for mWh, want := range map[int64]string{0: "0.00", 4_999: "0.00", 5_000: "0.01", 1_856_423_566: "1856.42", 995_000: "1.00", -4_999: "0.00", -5_000: "-0.01", -1_234_567: "-1.23"} {
+		if got := wallKWh(mWh); got != want {
+			t.Errorf("%d mWh is %s, want %s", mWh, got, want)
+		}
+	}
+}

@@ -20,6 +20,7 @@ const (
 	kindFen
 	kindYuan // millionths of a yuan, exact
 	kindMWh
+	kindWallMWh // to two places, as a notice board shows it
 	kindMW
 	kindPercent // tenths of a per cent
 	kindTime    // Unix milliseconds
@@ -77,6 +78,8 @@ func (l *layout) plain(c *column, v value) string {
 		return fixed(v.n, 10, 1)
 	case kindMWh:
 		return kWh(v.n)
+	case kindWallMWh:
+		return wallKWh(v.n)
 	case kindMW:
 		return watts(v.n)
 	case kindTime:

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"pilewatch/gateway/session"
+	"pilewatch/gateway/view"
 )
 
 // words gives text in the language of an export.
@@ -64,19 +65,18 @@ var suspicionWords = map[string]string{
 	"power_strip": "插线板", "appliance": "其他电器", "oversize_charger": "大功率充电器", "overlong": "充电过久", "home_charging": "在家充电", "hardware": "设备或线路", "none": "",
 }
 
-var ruleWords = map[string]string{
-	"over_power": "功率过大", "second_load": "中途加载", "two_tapers": "两段收尾", "excess_energy": "电量过大", "over_time": "充电过久", "resistive_load": "恒定大负载",
-	"hot_burst": "短时大功率", "cycling_load": "循环负载", "profile_mismatch": "与平时不符", "card_concurrency": "同户多口", "household_volume": "用量偏大", "silent_bike": "久未来充",
-	"back_to_back": "连续充电", "overstay": "充满占位", "port_temperature": "插口高温", "zombie_bike": "僵尸车", "unauthorised_draw": "无单用电", "meter_imbalance": "总表不平",
-	"device_alarm": "设备告警", "pile_offline": "桩离线",
-}
-
 var reasonWords = map[string]string{
 	"full": "充满", "unplugged": "拔出", "time_limit": "到时", "energy_limit": "到量", "overload": "过载", "over_temperature": "过温", "low_power": "功率过低",
 	"remote": "远程停止", "power_failure": "断电", "fault": "故障", "lost": "失联", "replaced": "换单", "unknown": "未知",
 }
 
 var qualityWords = strings.NewReplacer("measured", "实测", "estimated", "估算", "late", "补传", "disputed", "有争议")
+
+// rule is the name of a rule in Chinese; its id in English.
+func (w words) rule(id string) string {
+	zh, _ := view.RuleName(id)
+	return w.pick(zh, id)
+}
 
 func (w words) quality(q session.Quality) string {
 	if w.english {

@@ -25,7 +25,7 @@ type workbook struct {
 
 // numberForms are how a workbook shows the kinds.
 var numberForms = map[kind]string{
-	kindText: "@", kindNumber: "@", kindCount: "0", kindFen: "#,##0.00", kindYuan: "#,##0.00####", kindMWh: "#,##0.000###", kindMW: "0.0", kindPercent: "0.0",
+	kindText: "@", kindNumber: "@", kindCount: "0", kindFen: "#,##0.00", kindYuan: "#,##0.00####", kindMWh: "#,##0.000###", kindWallMWh: "#,##0.00", kindMW: "0.0", kindPercent: "0.0",
 	kindTime: "yyyy-mm-dd hh:mm:ss",
 }
 
