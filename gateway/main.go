@@ -29,9 +29,9 @@ const (
 	exitUsage  = 2
 )
 
-// gcPercent keeps the heap of a small box at one and a half of what is in use; the
+// gcPercent keeps the heap of a small box under twice what is in use; the
 // environment's GOGC has the last word.
-const gcPercent = 50
+const gcPercent = 70
 
 func main() {
 	if os.Getenv("GOGC") == "" {

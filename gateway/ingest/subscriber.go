@@ -127,7 +127,7 @@ const refused = 0x80
 func (s *Subscriber) Run(ctx context.Context, drained <-chan struct{}) error {
 	o := mqtt.NewClientOptions().AddBroker(s.cfg.Broker).
 		SetClientID(s.cfg.ClientID).SetUsername(s.cfg.Username).SetCleanSession(false).
-		SetAutoAckDisabled(true).SetOrderMatters(true).
+		SetAutoAckDisabled(true).SetOrderMatters(true).SetStore(noStore{}).
 		SetProtocolVersion(mqtt311).SetConnectRetry(true).SetConnectRetryInterval(connectRetry).
 		SetAutoReconnect(true).SetMaxReconnectInterval(maxReconnect).
 		SetKeepAlive(keepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectFor).SetWriteTimeout(writeFor).
