@@ -35,7 +35,7 @@ func Check(ctx context.Context, cfg *config.Config, o Options, out io.Writer) er
 	if ids := rulesOff(cfg); len(ids) > 0 {
 		off = "; off: " + strings.Join(ids, ", ")
 	}
-	c.line("safety rules", err, "active: %s%s", strings.Join(safety.Built(), ", "), off)
+	c.line("safety rules", err, "active: %s%s", strings.Join(safety.IDs, ", "), off)
 	l, err := checkLedger(ctx, cfg, o)
 	c.line("ledger", err, "%s%s", cfg.DataDir, l.note)
 	c.broker(cfg, l.running)

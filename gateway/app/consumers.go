@@ -30,9 +30,6 @@ func applyRules(cfg *config.Config, rules safety.Rules) error {
 				return err
 			}
 		}
-		if !slices.Contains(safety.Built(), id) {
-			continue // its thresholds wait for a later version; `check` says so
-		}
 		for key, v := range r.Values {
 			if err := rules.Set(id, key, v); err != nil {
 				return fmt.Errorf("safety.rules: %w", err)

@@ -11,7 +11,7 @@ import (
 	"pilewatch/gateway/session"
 )
 
-// IDs are the ids of all rules of the public interface, built or not.
+// IDs are the ids of all rules, as the public interface lists them.
 var IDs = []string{
 	"over_power", "second_load", "two_tapers", "excess_energy", "over_time", "resistive_load", "hot_burst",
 	"cycling_load", "profile_mismatch", "card_concurrency", "household_volume", "silent_bike", "back_to_back",
@@ -34,7 +34,7 @@ type Rule struct {
 	build func(thresholds) detector
 }
 
-// All are the rules that are built, in the order in which they look at a reading.
+// All are the rules, in the order in which they look at a reading.
 var All = []Rule{
 	{ID: "over_power", Version: 2, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
 	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Max: hotBurstMax, Coarsest: 150 * time.Second, build: newHotBurst},
@@ -58,15 +58,6 @@ var All = []Rule{
 	{ID: "pile_offline", Version: 1, Defaults: pileOfflineDefaults, build: newPileOffline},
 }
 
-// Built are the ids of the rules that are active.
-func Built() []string {
-	ids := make([]string, len(All))
-	for i := range All {
-		ids[i] = All[i].ID
-	}
-	return ids
-}
-
 // Days is a span of days, both included, as 2006-01-02 in the estate's zone.
 type Days struct{ From, To string }
 
@@ -87,13 +78,9 @@ func Defaults() Rules {
 	return r
 }
 
-// Keys gives the thresholds that each rule knows, sorted, by id. A rule that is
-// not built yet knows none.
+// Keys gives the thresholds that each rule knows, sorted, by id.
 func Keys() map[string][]string {
 	keys := map[string][]string{}
-	for _, id := range IDs {
-		keys[id] = nil
-	}
 	for i := range All {
 		keys[All[i].ID] = slices.Sorted(maps.Keys(All[i].Defaults))
 	}
@@ -106,11 +93,8 @@ const maxThreshold = 1e9
 // Set changes one threshold. The error lists what may be set.
 func (r Rules) Set(rule, key string, v float64) error {
 	values, ok := r.Values[rule]
-	switch {
-	case !slices.Contains(IDs, rule):
+	if !ok {
 		return fmt.Errorf("no rule %q: choose one of %s", rule, strings.Join(IDs, ", "))
-	case !ok:
-		return fmt.Errorf("rule %s is not active yet and has no thresholds: leave it out", rule)
 	}
 	if _, ok := values[key]; !ok {
 		return fmt.Errorf("rule %s has no threshold %q: choose one of %s", rule, key, strings.Join(slices.Sorted(maps.Keys(values)), ", "))
