@@ -173,6 +173,9 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.httpAddr = ln.Addr().String()
+	if err := a.makeRunners(); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	a.onStop(a.startIngest(ctx)) // stops after the consumers: its last checkpoint has all that they wrote before it
 	if err := errors.Join(a.startConsumers(ctx), a.metrics.watch()); err != nil {
 		return errors.Join(err, ln.Close())
@@ -272,24 +275,43 @@ func taken(err error, key string) error {
 	return fmt.Errorf("%w; set %s to a free address, or stop the program that has this one", err, key)
 }
 
-// startConsumers starts who reads the journal.
-func (a *App) startConsumers(ctx context.Context) error {
+// Bounds of how far the rules may be behind what is committed. In a flood the
+// intake waits for them, so that warnings do not come late, and so that they find
+// the newest entries as they were appended. Whatever holds them up, a commit waits
+// only so long.
+const (
+	rulesBehind = ledger.TailEntries / 2
+	rulesWait   = 100 * time.Millisecond
+)
+
+// makeRunners makes who reads the journal, and lets the intake wait for the rules.
+func (a *App) makeRunners() error {
 	consumers, err := a.consumers()
-	if err == nil {
-		err = a.alerts.Begin(ctx)
-	}
 	if err != nil {
 		return err
 	}
-	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
 	for _, c := range consumers {
 		o := feed.Options{Log: a.log, Max: deliveryMax}
 		if c.Name() == influx.Name {
 			o.Gather = time.Second // a request has its price
 		}
 		r := feed.NewRunner(a.ledger, c, o)
+		if c == feed.Consumer(a.safety) {
+			a.pipeline.Pace(func(ctx context.Context) { r.Near(ctx, rulesBehind, rulesWait) })
+		}
 		a.runners = append(a.runners, r)
+	}
+	return nil
+}
+
+// startConsumers starts who reads the journal.
+func (a *App) startConsumers(ctx context.Context) error {
+	if err := a.alerts.Begin(ctx); err != nil {
+		return err
+	}
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	for _, r := range a.runners {
 		wg.Go(func() { r.Run(reading) })
 	}
 	wg.Go(func() { a.alerts.Run(reading) })

@@ -71,6 +71,8 @@ type Runner struct {
 	saved     ledger.Seq
 	savedAt   time.Time
 
+	moved chan struct{} // has an element when the cursor moved
+
 	mu    sync.Mutex
 	stats Stats
 }
@@ -99,7 +101,7 @@ func NewRunner(l Ledger, c Consumer, o Options) *Runner {
 		o.Log = slog.Default()
 	}
 	log := o.Log.With("consumer", c.Name())
-	return &Runner{ledger: l, consumer: c, opts: o, log: log, outage: NewOutage(log), stats: Stats{Name: c.Name()}}
+	return &Runner{ledger: l, consumer: c, opts: o, log: log, outage: NewOutage(log), moved: make(chan struct{}, 1), stats: Stats{Name: c.Name()}}
 }
 
 // Stats gives the present state.
@@ -114,6 +116,23 @@ func (r *Runner) Stats() Stats {
 		s.Refused = c.Refused()
 	}
 	return s
+}
+
+// Near waits until no more than behind entries wait for the consumer, for a time at
+// most. It is for one goroutine at a time.
+func (r *Runner) Near(ctx context.Context, behind int64, most time.Duration) {
+	if r.Stats().Backlog <= behind {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	for r.Stats().Backlog > behind {
+		select {
+		case <-r.moved:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Run delivers until ctx is done or the journal is closed, writes the cursor and
@@ -228,6 +247,10 @@ func (r *Runner) deliver(ctx context.Context) error {
 	next := r.block.Next()
 	r.block = ledger.Block{}
 	r.update(func(s *Stats) { s.Delivered++; s.Oldest, s.Cursor = 0, next })
+	select {
+	case r.moved <- struct{}{}:
+	default:
+	}
 	if time.Since(r.savedAt) >= saveEvery {
 		r.save(ctx)
 	}

@@ -44,6 +44,7 @@ type Pipeline struct {
 	log     *slog.Logger
 	now     func() devices.Millis
 	tally   func(Tally)
+	pace    func(context.Context)
 	in      chan Delivery
 	ready   chan struct{} // the committer is free
 	commits chan *Batch
@@ -54,10 +55,14 @@ type Pipeline struct {
 func NewPipeline(b *Batcher, l Appender, now func() devices.Millis, tally func(Tally), log *slog.Logger) *Pipeline {
 	b.bounded = true
 	return &Pipeline{
-		Batcher: b, ledger: l, log: log, now: now, tally: tally,
+		Batcher: b, ledger: l, log: log, now: now, tally: tally, pace: func(context.Context) {},
 		in: make(chan Delivery, room), ready: make(chan struct{}), commits: make(chan *Batch), done: make(chan struct{}),
 	}
 }
+
+// Pace has f called after each commit, once its messages are acknowledged: the next
+// waits until it returns, or its context is done. It is to be said before Run.
+func (p *Pipeline) Pace(f func(context.Context)) { p.pace = f }
 
 // Put hands a delivery over without blocking; false when there is no room.
 func (p *Pipeline) Put(d Delivery) bool {
@@ -100,7 +105,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		p.committer(hard)
+		p.committer(ctx, hard)
 	}()
 	err := p.gather(ctx, hard)
 	close(p.commits)
@@ -111,7 +116,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 }
 
 // committer commits one batch after the other.
-func (p *Pipeline) committer(ctx context.Context) {
+func (p *Pipeline) committer(ctx, hard context.Context) {
 	for {
 		select {
 		case p.ready <- struct{}{}:
@@ -119,7 +124,8 @@ func (p *Pipeline) committer(ctx context.Context) {
 			if !ok {
 				return
 			}
-			p.commit(ctx, b)
+			p.commit(hard, b)
+			p.pace(ctx)
 		}
 	}
 }

@@ -58,25 +58,32 @@ var errCorrupt = errors.New("the block does not decode")
 
 // encoder turns entries into blocks. It is used by one goroutine.
 type encoder struct {
-	zw   *zstd.Encoder
-	cols [columns][]int64
-	ctx  blockContext
-	strs stringTable
-	defs []int64 // pile and number of each port, in order of appearance
-	text []byte
-	raw  []byte
+	zw    *zstd.Encoder
+	cols  [columns][]int64
+	ctx   blockContext
+	strs  stringTable
+	piles map[string]int // where each pile's first port is in keys
+	keys  []portKey      // of each port, in order of appearance
+	text  []byte
+	raw   []byte
 }
 
 // blockContext is what encoder and decoder both know at an entry of a block.
 type blockContext struct {
-	ports     map[portKey]int
-	last      []devices.Reading // of each port
-	rssi      []int32
+	last      []sample // of each port
+	seqs      []int64  // newest number of each pile's messages, by its place in the string table
 	received  int64
 	time      int64
 	port      int64
 	voltageMV int64
-	seqs      map[string]int64
+}
+
+// sample is the newest of a port.
+type sample struct {
+	devices.Reading
+	rssi int32
+	pile int32 // its place in the string table
+	next int32 // the pile's next port; 0 for none. For the encoder
 }
 
 type portKey struct {
@@ -85,12 +92,7 @@ type portKey struct {
 }
 
 func (c *blockContext) reset() {
-	if c.ports == nil {
-		c.ports, c.seqs = map[portKey]int{}, map[string]int64{}
-	}
-	clear(c.ports)
-	clear(c.seqs)
-	*c = blockContext{ports: c.ports, seqs: c.seqs, last: c.last[:0], rssi: c.rssi[:0]}
+	*c = blockContext{last: c.last[:0], seqs: c.seqs[:0]}
 }
 
 type stringTable struct {
@@ -119,7 +121,7 @@ func (t *stringTable) add(s string) int64 {
 
 func newEncoder() (*encoder, error) {
 	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
-	return &encoder{zw: zw}, err
+	return &encoder{zw: zw, piles: map[string]int{}}, err
 }
 
 // encode gives the bytes of a block.
@@ -127,7 +129,8 @@ func (e *encoder) encode(entries []Entry) ([]byte, error) {
 	for i := range e.cols {
 		e.cols[i] = e.cols[i][:0]
 	}
-	e.defs, e.text = e.defs[:0], e.text[:0]
+	e.keys, e.text = e.keys[:0], e.text[:0]
+	clear(e.piles)
 	e.ctx.reset()
 	e.strs.reset()
 	for i := range entries {
@@ -172,8 +175,7 @@ func (e *encoder) reading(kind Kind, r *devices.Reading, rssi int32) {
 		k |= kindDevice
 	}
 	e.put(colKind, k)
-	i := e.port(r.Pile, r.Port)
-	c, last := &e.ctx, &e.ctx.last[i]
+	c, last := &e.ctx, e.port(portKey{r.Pile, r.Port})
 	e.put(colTime, int64(r.Time)-c.time)
 
 	var mask int64
@@ -190,18 +192,18 @@ func (e *encoder) reading(kind Kind, r *devices.Reading, rssi int32) {
 		e.put(colOrder, e.strs.add(r.Order))
 	}
 	e.put(colMask, mask)
-	e.values(r, last, rssi, i)
+	e.values(r, last, rssi)
 	c.time = int64(r.Time)
-	remember(last, r)
+	last.remember(r)
 }
 
 // values writes the quantities of a sample.
-func (e *encoder) values(r, last *devices.Reading, rssi int32, i int) {
+func (e *encoder) values(r *devices.Reading, last *sample, rssi int32) {
 	c := &e.ctx
 	e.put(colPower, r.PowerMW-last.PowerMW)
 	if r.Has.Has(devices.HasSeq) {
-		e.put(colSeq, r.Seq-c.seqs[r.Pile])
-		c.seqs[r.Pile] = r.Seq
+		e.put(colSeq, r.Seq-c.seqs[last.pile])
+		c.seqs[last.pile] = r.Seq
 	}
 	if r.Has.Has(devices.HasEnergy) {
 		e.put(colEnergy, r.EnergyMWh-foretold(last, r.Time, r.PowerMW, last.EnergyMWh))
@@ -223,48 +225,74 @@ func (e *encoder) values(r, last *devices.Reading, rssi int32, i int) {
 		e.put(colTemp, int64(r.TempMC)-int64(last.TempMC))
 	}
 	if r.Has.Has(devices.HasRSSI) {
-		e.put(colRSSI, int64(rssi)-int64(c.rssi[i]))
-		c.rssi[i] = rssi
+		e.put(colRSSI, int64(rssi)-int64(last.rssi))
+		last.rssi = rssi
 	}
 }
 
-func (e *encoder) port(pile string, port uint8) int {
-	k := portKey{pile, port}
-	i, ok := e.ctx.ports[k]
-	if !ok {
-		i = len(e.ctx.last)
-		e.ctx.ports[k] = i
-		e.ctx.last = append(e.ctx.last, devices.Reading{})
-		e.ctx.rssi = append(e.ctx.rssi, 0)
-		e.defs = append(e.defs, e.strs.add(pile), int64(port))
+// port writes which port a sample is of, and gives the one before it. Most often it
+// is the next port of the same message, which costs no look-up.
+func (e *encoder) port(k portKey) *sample {
+	c := &e.ctx
+	i := int(c.port)
+	if i >= len(e.keys) || e.keys[i] != k {
+		i = e.find(k)
 	}
-	e.put(colPort, int64(i)-e.ctx.port)
-	e.ctx.port = int64(i) + 1 // the next port of the same message is foretold
+	e.put(colPort, int64(i)-c.port)
+	c.port = int64(i) + 1 // the next port of the same message is foretold
+	return &c.last[i]
+}
+
+// find gives the place of a port; it begins with one that the block had not yet.
+func (e *encoder) find(k portKey) int {
+	i, ok := e.piles[k.pile]
+	if !ok {
+		e.piles[k.pile] = len(e.keys)
+		return e.define(k, int32(e.strs.add(k.pile)))
+	}
+	for e.keys[i].port != k.port {
+		s := &e.ctx.last[i]
+		if s.next == 0 {
+			s.next = int32(len(e.keys))
+			return e.define(k, s.pile)
+		}
+		i = int(s.next)
+	}
 	return i
+}
+
+func (e *encoder) define(k portKey, pile int32) int {
+	c := &e.ctx
+	e.keys = append(e.keys, k)
+	c.last = append(c.last, sample{pile: pile})
+	for len(c.seqs) <= int(pile) {
+		c.seqs = append(c.seqs, 0)
+	}
+	return len(e.keys) - 1
 }
 
 // remember keeps of r what later samples of the port are compared with: a
 // quantity that was not measured leaves the one before in place.
-func remember(last, r *devices.Reading) {
-	energy, order, pf, temp := last.EnergyMWh, last.OrderMWh, last.PFMilli, last.TempMC
-	*last = *r
+func (s *sample) remember(r *devices.Reading) {
+	energy, order, pf, temp := s.EnergyMWh, s.OrderMWh, s.PFMilli, s.TempMC
+	s.Reading = *r
 	if !r.Has.Has(devices.HasEnergy) {
-		last.EnergyMWh = energy
+		s.EnergyMWh = energy
 	}
 	if !r.Has.Has(devices.HasOrderEnergy) {
-		last.OrderMWh = order
+		s.OrderMWh = order
 	}
 	if !r.Has.Has(devices.HasPowerFactor) {
-		last.PFMilli = pf
+		s.PFMilli = pf
 	}
 	if !r.Has.Has(devices.HasTemperature) {
-		last.TempMC = temp
+		s.TempMC = temp
 	}
 }
 
 // foretold is where a register should stand after the trapezoid of two powers.
 // It wraps on absurd input, for the encoder and the decoder alike.
-func foretold(last *devices.Reading, at devices.Millis, powerMW, register int64) int64 {
+func foretold(last *sample, at devices.Millis, powerMW, register int64) int64 {
 	if last.Time == 0 {
 		return register
 	}
@@ -291,9 +319,10 @@ func (e *encoder) pack(n int) []byte {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(e.defs)))
-	for _, v := range e.defs {
-		b = binary.AppendUvarint(b, uint64(v))
+	b = binary.AppendUvarint(b, uint64(2*len(e.keys)))
+	for i, k := range e.keys {
+		b = binary.AppendUvarint(b, uint64(e.ctx.last[i].pile))
+		b = binary.AppendUvarint(b, uint64(k.port))
 	}
 	for _, vs := range e.cols {
 		b = appendColumn(b, vs)
@@ -313,7 +342,10 @@ func appendColumn(b []byte, vs []int64) []byte {
 	d := divisor(vs)
 	b = binary.AppendUvarint(b, uint64(d))
 	for _, v := range vs {
-		b = binary.AppendVarint(b, v/d)
+		if d != 1 && v != 0 { // a division costs more than all else here
+			v /= d
+		}
+		b = binary.AppendVarint(b, v)
 	}
 	return b
 }

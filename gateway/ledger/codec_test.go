@@ -2,6 +2,9 @@ package ledger
 
 import (
 	"encoding/json"
+	"fmt"
+	"iter"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 	"time"
@@ -167,32 +170,65 @@ func estateEntries(n int) []Entry {
 	return es
 }
 
-func BenchmarkEncode(b *testing.B) {
-	enc, _ := codec(b)
-	es := estateEntries(1000)
-	n := 0
-	for b.Loop() {
-		block, err := enc.encode(es)
-		if err != nil {
-			b.Fatal(err)
+// floodEntries is a commit under load: 16,000 readings of 500 piles of 12 ports that
+// all charge, each of another card.
+func floodEntries() []Entry {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var es []Entry
+	for i := 0; len(es) < 16_000; i++ {
+		pile, round := i%500, i/500
+		at := t0.Add(time.Duration(round*30_000+pile*60) * time.Millisecond)
+		for p := range 12 {
+			r := devices.Reading{
+				Pile: fmt.Sprintf("P%03d", pile), Card: fmt.Sprintf("%08X", 7919*(pile*12+p)), Port: uint8(p + 1), Time: at, DeviceTime: true, Seq: int64(round),
+				Has:   devices.HasEnergy | devices.HasVoltage | devices.HasSeq | devices.HasCurrent | devices.HasPowerFactor,
+				State: devices.StateCharging, PowerMW: 100 * int64(1500+rnd.IntN(50)), VoltageMV: 221_000 + 100*int32(round),
+				CurrentMA: 700 + int32(rnd.IntN(20)), PFMilli: 950 + 10*int16(rnd.IntN(3)), EnergyMWh: int64(pile*12+p)*1e7 + int64(round)*1251,
+			}
+			es = append(es, Entry{Kind: KindReading, Received: at + 40, Reading: r})
 		}
-		n += len(block)
 	}
-	b.ReportMetric(float64(b.N*len(es))/b.Elapsed().Seconds(), "readings/s")
-	b.ReportMetric(float64(n)/float64(b.N*len(es)), "bytes/reading")
+	return es
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for name, es := range benched() {
+		b.Run(name, func(b *testing.B) {
+			enc, _ := codec(b)
+			n := 0
+			for b.Loop() {
+				block, err := enc.encode(es)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n += len(block)
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N*len(es)), "ns/reading")
+			b.ReportMetric(float64(n)/float64(b.N*len(es)), "bytes/reading")
+		})
+	}
 }
 
 func BenchmarkDecode(b *testing.B) {
-	enc, dec := codec(b)
-	es := estateEntries(1000)
-	block, err := enc.encode(es)
-	if err != nil {
-		b.Fatal(err)
+	for name, es := range benched() {
+		b.Run(name, func(b *testing.B) {
+			enc, dec := codec(b)
+			block, err := enc.encode(es)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := dec.decode(block); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N*len(es)), "ns/reading")
+		})
 	}
-	for b.Loop() {
-		if _, err := dec.decode(block); err != nil {
-			b.Fatal(err)
-		}
+}
+
+func benched() iter.Seq2[string, []Entry] {
+	return func(yield func(string, []Entry) bool) {
+		_ = yield("estate", estateEntries(1000)) && yield("flood", floodEntries())
 	}
-	b.ReportMetric(float64(b.N*len(es))/b.Elapsed().Seconds(), "readings/s")
 }

@@ -42,10 +42,16 @@ type unpacker struct {
 	in   []byte
 	bad  bool
 	strs []string
-	defs []portKey
-	cols [columns][]int64
-	at   [columns]int
+	keys []portKey
+	cols [columns]columnReader
 	ctx  blockContext
+}
+
+// columnReader reads the values of a column where they stand.
+type columnReader struct {
+	in   []byte
+	left int
+	unit int64 // that was divided by
 }
 
 func (u *unpacker) unpack() ([]Entry, error) {
@@ -54,15 +60,17 @@ func (u *unpacker) unpack() ([]Entry, error) {
 	for i := range u.strs {
 		u.strs[i] = string(u.bytes(u.count()))
 	}
-	u.defs = make([]portKey, u.count()/2)
-	for i := range u.defs {
-		u.defs[i] = portKey{u.str(int64(u.uvarint())), uint8(u.uvarint())}
+	u.keys = make([]portKey, u.count()/2)
+	u.ctx.last, u.ctx.seqs = make([]sample, len(u.keys)), make([]int64, len(u.strs))
+	for i := range u.keys {
+		pile := u.uvarint()
+		u.keys[i] = portKey{u.str(int64(pile)), uint8(u.uvarint())}
+		u.ctx.last[i].pile = int32(pile)
 	}
-	u.ctx.last, u.ctx.rssi = make([]devices.Reading, len(u.defs)), make([]int32, len(u.defs))
 	for i := range u.cols {
 		u.cols[i] = u.column()
 	}
-	if n != len(u.cols[colKind]) || n != len(u.cols[colReceived]) {
+	if n != u.cols[colKind].left || n != u.cols[colReceived].left {
 		u.bad = true
 	}
 	if u.bad {
@@ -118,32 +126,45 @@ func (u *unpacker) str(i int64) string {
 	return u.strs[i]
 }
 
-func (u *unpacker) column() []int64 {
-	vs := make([]int64, u.count())
-	if len(vs) == 0 {
-		return vs
+// column finds where the next column ends.
+func (u *unpacker) column() columnReader {
+	c := columnReader{left: u.count()}
+	if c.left == 0 {
+		return c
 	}
-	d := int64(u.uvarint())
-	for i := range vs {
-		v, n := binary.Varint(u.in)
-		if n <= 0 {
+	c.unit = int64(u.uvarint())
+	end := 0
+	for n := c.left; n > 0; end++ {
+		if end == len(u.in) {
 			u.bad = true
-			return nil
+			return columnReader{}
 		}
-		u.in = u.in[n:]
-		vs[i] = v * d
+		if u.in[end] < 0x80 { // the last byte of a value
+			n--
+		}
 	}
-	return vs
+	c.in = u.bytes(end)
+	return c
 }
 
-func (u *unpacker) next(c column) int64 {
-	i := u.at[c]
-	if i >= len(u.cols[c]) {
+func (u *unpacker) next(i column) int64 {
+	c := &u.cols[i]
+	if c.left == 0 {
 		u.bad = true
 		return 0
 	}
-	u.at[c]++
-	return u.cols[c][i]
+	c.left--
+	if x := c.in[0]; x < 0x80 {
+		c.in = c.in[1:]
+		return (int64(x>>1) ^ -int64(x&1)) * c.unit
+	}
+	v, n := binary.Varint(c.in)
+	if n <= 0 { // more than 64 bits
+		*c, u.bad = columnReader{}, true
+		return 0
+	}
+	c.in = c.in[n:]
+	return v * c.unit
 }
 
 func (u *unpacker) entry(e *Entry) error {
@@ -176,12 +197,12 @@ func (u *unpacker) reading(r *devices.Reading, device bool) (rssi int32) {
 	c := &u.ctx
 	i := c.port + u.next(colPort)
 	c.port = i + 1
-	if i < 0 || i >= int64(len(u.defs)) {
+	if i < 0 || i >= int64(len(u.keys)) {
 		u.bad = true
 		return 0
 	}
 	last := &c.last[i]
-	r.Pile, r.Port, r.DeviceTime = u.defs[i].pile, u.defs[i].port, device
+	r.Pile, r.Port, r.DeviceTime = u.keys[i].pile, u.keys[i].port, device
 	c.time += u.next(colTime)
 	r.Time = devices.Millis(c.time)
 	mask := u.next(colMask)
@@ -196,18 +217,18 @@ func (u *unpacker) reading(r *devices.Reading, device bool) (rssi int32) {
 	if mask&maskOrder != 0 {
 		r.Order = u.str(u.next(colOrder))
 	}
-	rssi = u.values(r, last, int(i))
-	remember(last, r)
-	return rssi
+	u.values(r, last)
+	last.remember(r)
+	return last.rssi
 }
 
 // values mirrors encoder.values.
-func (u *unpacker) values(r, last *devices.Reading, i int) int32 {
+func (u *unpacker) values(r *devices.Reading, last *sample) {
 	c := &u.ctx
 	r.PowerMW = last.PowerMW + u.next(colPower)
 	if r.Has.Has(devices.HasSeq) {
-		r.Seq = c.seqs[r.Pile] + u.next(colSeq)
-		c.seqs[r.Pile] = r.Seq
+		r.Seq = c.seqs[last.pile] + u.next(colSeq)
+		c.seqs[last.pile] = r.Seq
 	}
 	if r.Has.Has(devices.HasEnergy) {
 		r.EnergyMWh = foretold(last, r.Time, r.PowerMW, last.EnergyMWh) + u.next(colEnergy)
@@ -229,9 +250,8 @@ func (u *unpacker) values(r, last *devices.Reading, i int) int32 {
 		r.TempMC = last.TempMC + int32(u.next(colTemp))
 	}
 	if r.Has.Has(devices.HasRSSI) {
-		c.rssi[i] += int32(u.next(colRSSI))
+		last.rssi += int32(u.next(colRSSI))
 	}
-	return c.rssi[i]
 }
 
 // sampleOf writes a pile's status as the sample of its port 0.

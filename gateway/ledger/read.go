@@ -18,9 +18,9 @@ type tail struct {
 	grown  chan struct{} // closed at the next append
 }
 
-// tailEntries bounds what the tail holds, about 200 bytes an entry: a consumer
+// TailEntries bounds what the tail holds, about 200 bytes an entry: a consumer
 // that is some seconds behind a flood still need not decode what was just encoded.
-const tailEntries = 32 << 10
+const TailEntries = 64 << 10
 
 func (t *tail) init() { t.grown = make(chan struct{}) }
 
@@ -30,7 +30,7 @@ func (t *tail) push(b Block) {
 	t.blocks = append(t.blocks, b)
 	t.held += len(b.Entries)
 	drop := 0
-	for t.held > tailEntries && drop < len(t.blocks)-1 {
+	for t.held > TailEntries && drop < len(t.blocks)-1 {
 		t.held -= len(t.blocks[drop].Entries)
 		drop++
 	}
