@@ -81,9 +81,21 @@ func newBatch() *Batch {
 	return &Batch{Tally: Tally{Messages: map[string]int{}, Rejects: map[RejectKey]int{}, Drops: map[string]int{}}}
 }
 
+// begin gives an entry behind those of the batch, to be filled. It is one of them
+// once the batch is made longer by one; until then the next begin takes its place.
+func (b *Batch) begin(kind ledger.Kind, received devices.Millis) *ledger.Entry {
+	n := len(b.Entries)
+	b.Entries = append(b.Entries, ledger.Entry{})
+	e := &b.Entries[n]
+	b.Entries = b.Entries[:n]
+	e.Kind, e.Received = kind, received
+	return e
+}
+
 // expect makes room for about as much as the batch before held.
 func (b *Batch) expect(before *Batch) {
-	b.Entries = make([]ledger.Entry, 0, len(before.Entries))
+	n := len(before.Entries)
+	b.Entries = make([]ledger.Entry, 0, n+n/16+16)
 	b.done = make([]func(error), 0, len(before.done))
 }
 

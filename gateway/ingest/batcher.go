@@ -34,7 +34,7 @@ type Batcher struct {
 	journal Journal
 	log     *slog.Logger
 
-	mu    sync.RWMutex // guards state
+	mu    sync.Mutex // guards state
 	state *session.State
 
 	msg      devices.Message
@@ -98,7 +98,9 @@ func Restore(ctx context.Context, journal Journal, settings session.Settings) (*
 func (b *Batcher) configure(settings session.Settings) error {
 	settings = settings.After(b.state.Settings(), b.state.Heard())
 	if b.journalEmpty() || !b.state.Settings().Equal(settings) {
-		return b.accept(ledger.Entry{Kind: ledger.KindSettings, Settings: &settings})
+		e := b.cur.begin(ledger.KindSettings, 0)
+		e.Settings = &settings
+		return b.accept(e)
 	}
 	return nil
 }
@@ -111,8 +113,8 @@ func (b *Batcher) Replayed() int { return b.replayed }
 
 // View lets f read the fold's state. f must not keep references into it.
 func (b *Batcher) View(f func(*session.State)) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	f(b.state)
 }
 
@@ -136,8 +138,8 @@ func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 
 // Checkpoint adds the fold's state to a batch that was just taken.
 func (b *Batcher) Checkpoint(out *Batch) error {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	state, err := ledger.Pack(b.state)
 	if err != nil {
 		return err
@@ -259,46 +261,52 @@ func (b *Batcher) fold(ctx context.Context, from *speaker, d Delivery) error {
 	for i := range m.Statuses {
 		s := m.Statuses[i]
 		from.pile = s.Pile
-		if err := b.take(ctx, from, d, s.DeviceTime || s.Has.Has(devices.HasOnline), ledger.Entry{Kind: ledger.KindStatus, Status: &s}); err != nil {
+		e := b.cur.begin(ledger.KindStatus, d.Received)
+		e.Status = &s
+		if err := b.take(ctx, from, &d, s.DeviceTime || s.Has.Has(devices.HasOnline), e); err != nil {
 			return err
 		}
 	}
 	for i := range m.Readings {
 		from.pile = m.Readings[i].Pile
-		if err := b.take(ctx, from, d, m.Readings[i].DeviceTime, ledger.Entry{Kind: ledger.KindReading, Reading: m.Readings[i]}); err != nil {
+		e := b.cur.begin(ledger.KindReading, d.Received)
+		e.Reading = m.Readings[i]
+		if err := b.take(ctx, from, &d, e.Reading.DeviceTime, e); err != nil {
 			return err
 		}
 	}
 	for i := range m.Events {
-		e := m.Events[i]
-		from.pile = e.Pile
-		if err := b.take(ctx, from, d, e.DeviceTime, ledger.Entry{Kind: ledger.KindEvent, Event: &e}); err != nil {
+		ev := m.Events[i]
+		from.pile = ev.Pile
+		e := b.cur.begin(ledger.KindEvent, d.Received)
+		e.Event = &ev
+		if err := b.take(ctx, from, &d, ev.DeviceTime, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take accepts one entry unless it is a repetition.
-func (b *Batcher) take(ctx context.Context, from *speaker, d Delivery, dated bool, e ledger.Entry) error {
+// take accepts an entry that was begun, unless it is a repetition.
+func (b *Batcher) take(ctx context.Context, from *speaker, d *Delivery, dated bool, e *ledger.Entry) error {
 	if d.Retained && !dated {
 		b.cur.Tally.Drops[DropRetained]++ // of an unknown time
 		return nil
 	}
-	e.Received = d.Received
-	if in, _ := e.Input(); b.state.Behind(in) && b.repeated(ctx, from, d.Topic, &e) {
+	if in, _ := e.Input(); b.state.Behind(in) && b.repeated(ctx, from, d.Topic, e) {
 		b.cur.Tally.Drops[DropDuplicate]++
 		return nil
 	}
-	if e.Kind == ledger.KindEvent && e.Event.Kind == devices.EventSettle && !b.settlement(ctx, &e) {
+	if e.Kind == ledger.KindEvent && e.Event.Kind == devices.EventSettle && !b.settlement(ctx, e) {
 		b.cur.Tally.Drops[DropDuplicate]++
 		return nil
 	}
 	return b.accept(e)
 }
 
-// accept folds an entry, and puts it and what follows from it into the batch.
-func (b *Batcher) accept(e ledger.Entry) error {
+// accept folds an entry that was begun, and puts it and what follows from it into
+// the batch.
+func (b *Batcher) accept(e *ledger.Entry) error {
 	in, _ := e.Input()
 	b.mu.Lock()
 	changes, outcome, err := session.Step(b.state, in, b.changes[:0])
@@ -318,7 +326,7 @@ func (b *Batcher) accept(e ledger.Entry) error {
 	if e.Kind == ledger.KindReading {
 		c.Tally.Readings++
 	}
-	c.Entries = append(c.Entries, e)
+	c.Entries = c.Entries[:len(c.Entries)+1]
 	b.conclude(e.Received, changes)
 	return nil
 }
