@@ -63,6 +63,7 @@ type Consumer struct {
 	next     ledger.Seq // the first entry that is not in a batch yet
 	answered bool       // InfluxDB did, since Consume was called
 	settings session.Settings
+	latest   place
 	refused  atomic.Uint64
 	badLines quiet
 	tooOld   quiet
@@ -178,43 +179,59 @@ func (c *Consumer) begin(ctx context.Context, at ledger.Seq) error {
 // add puts an entry's point into the batch. What can't be written as line
 // protocol is refused here; other errors are the ledger's.
 func (c *Consumer) add(ctx context.Context, seq ledger.Seq, e *ledger.Entry) error {
-	write, err := c.point(ctx, e)
-	if write == nil || err != nil {
-		return err
-	}
-	if e.Kind == ledger.KindFlag && !e.Cleared && e.Flag.Rose != "" {
+	var ended *session.Session
+	switch e.Kind {
+	case ledger.KindSettings:
+		c.settings, c.latest = *e.Settings, place{}
+		return nil
+	case ledger.KindSession:
+		var err error
+		if ended, err = c.closed(ctx, e); ended == nil || err != nil {
+			return err
+		}
+	case ledger.KindFlag:
+		if e.Cleared || e.Flag.Rose == "" {
+			break
+		}
 		if bad := c.batch.add(func(enc *encoder) { enc.flagLeft(e.Flag) }); bad != nil {
-			return c.keep(ctx, fmt.Errorf("%w: %w", errNoLine, bad).Error(), describe(seq, e))
+			return c.refuse(ctx, seq, e, bad)
 		}
 	}
-	if bad := c.batch.add(write); bad != nil {
-		return c.keep(ctx, fmt.Errorf("%w: %w", errNoLine, bad).Error(), describe(seq, e))
+	if bad := c.batch.add(func(enc *encoder) { c.point(enc, e, ended) }); bad != nil {
+		return c.refuse(ctx, seq, e, bad)
 	}
 	return nil
 }
 
-// point says how an entry is written; nil for one that has no point.
-func (c *Consumer) point(ctx context.Context, e *ledger.Entry) (func(*encoder), error) {
-	switch e.Kind {
-	case ledger.KindReading:
-		return func(enc *encoder) { enc.reading(&e.Reading, c.building(e.Reading.Pile)) }, nil
-	case ledger.KindStatus:
-		return func(enc *encoder) { enc.status(e.Status, c.building(e.Status.Pile)) }, nil
-	case ledger.KindFlag:
-		return func(enc *encoder) { enc.flag(e.Flag, e.Cleared) }, nil
-	case ledger.KindSettings:
-		c.settings = *e.Settings
-	case ledger.KindSession:
-		s, err := c.closed(ctx, e)
-		if s == nil || err != nil {
-			return nil, err
-		}
-		return func(enc *encoder) { enc.session(s) }, nil
-	}
-	return nil, nil
+// refuse keeps what can't be written as line protocol.
+func (c *Consumer) refuse(ctx context.Context, seq ledger.Seq, e *ledger.Entry, bad error) error {
+	return c.keep(ctx, fmt.Errorf("%w: %w", errNoLine, bad).Error(), describe(seq, e))
 }
 
-func (c *Consumer) building(pile string) string { return c.settings.Piles[pile].Building }
+// point writes an entry that has a point; ended is the session of a session entry.
+func (c *Consumer) point(enc *encoder, e *ledger.Entry, ended *session.Session) {
+	switch e.Kind {
+	case ledger.KindReading:
+		enc.reading(&e.Reading, c.building(e.Reading.Pile))
+	case ledger.KindStatus:
+		enc.status(e.Status, c.building(e.Status.Pile))
+	case ledger.KindFlag:
+		enc.flag(e.Flag, e.Cleared)
+	case ledger.KindSession:
+		enc.session(ended)
+	}
+}
+
+// place is a pile and its building.
+type place struct{ pile, building string }
+
+// building gives the building of a pile; most often it is that of the reading before.
+func (c *Consumer) building(pile string) string {
+	if c.latest.pile != pile {
+		c.latest = place{pile, c.settings.Piles[pile].Building}
+	}
+	return c.latest.building
+}
 
 // closed gives the session to write for a change: it has ended, or was amended
 // afterwards, and then the ledger has the whole of it; nil for none.

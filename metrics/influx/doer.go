@@ -23,6 +23,8 @@ type doer struct {
 	client *http.Client
 	token  func() (string, error)
 	zip    *gzip.Writer
+	read   []byte    // what is compressed next
+	packed int       // bytes of the last request
 	clock  time.Time // what the server's last answer says it is; zero where it does not
 }
 
@@ -31,6 +33,7 @@ func newDoer(timeout time.Duration, token func() (string, error)) *doer {
 	return &doer{
 		token: token,
 		zip:   zip,
+		read:  make([]byte, 64<<10),
 		client: &http.Client{
 			Timeout: timeout,
 			Transport: &http.Transport{
@@ -80,11 +83,14 @@ func (d *doer) compress(req *http.Request) error {
 		return nil
 	}
 	var b bytes.Buffer
+	b.Grow(d.packed + d.packed/8)
 	d.zip.Reset(&b)
-	_, err := io.Copy(d.zip, req.Body)
+	// Without this, the text would be copied as a whole: neither side has the other's kind of call.
+	_, err := io.CopyBuffer(d.zip, struct{ io.Reader }{req.Body}, d.read)
 	if err = errors.Join(err, d.zip.Close(), req.Body.Close()); err != nil {
 		return fmt.Errorf("compressing a request: %w", err)
 	}
+	d.packed = b.Len()
 	req.Header.Set("Content-Encoding", "gzip")
 	req.ContentLength = int64(b.Len())
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }

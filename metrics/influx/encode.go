@@ -21,12 +21,13 @@ type encoder struct {
 	lines  []byte               // all lines so far
 	estate string
 	heads  map[string]head // of a pile's readings, at most maxHeads
+	latest head            // most often the next line's too
 }
 
 // head is how each port_power line of a pile begins, up to the number of the port.
 type head struct {
-	building string
-	line     string
+	place
+	line string
 }
 
 // maxHeads bounds what is kept of piles that nobody registered.
@@ -88,7 +89,12 @@ func (e *encoder) end(at devices.Millis) { e.lp.EndLine(at.Time()) }
 // which knows what to escape and what to refuse; but nine of ten lines are
 // readings, and to escape the same names for each was half of their cost.
 func (e *encoder) head(pile, building string) (string, bool) {
+	at := place{pile, building}
+	if e.latest.line != "" && e.latest.place == at {
+		return e.latest.line, true
+	}
 	if h, ok := e.heads[pile]; ok && h.building == building {
+		e.latest = h
 		return h.line, true
 	}
 	e.start("port_power", building, "", pile, 1)
@@ -103,7 +109,9 @@ func (e *encoder) head(pile, building string) (string, bool) {
 	if len(e.heads) >= maxHeads {
 		clear(e.heads)
 	}
-	e.heads[strings.Clone(pile)] = head{building, line}
+	at.pile = strings.Clone(pile)
+	e.latest = head{at, line}
+	e.heads[at.pile] = e.latest
 	return line, true
 }
 
@@ -132,7 +140,7 @@ func (e *encoder) reading(r *devices.Reading, building string) {
 		b = appendMilli(append(b, ",temperature_c="...), int64(r.TempMC))
 	}
 	if r.State != devices.StateNone {
-		b = strconv.AppendQuote(append(b, ",state="...), r.State.String()) // a word of ours: nothing to escape
+		b = append(append(append(b, `,state="`...), r.State.String()...), '"') // a word of ours: nothing to escape
 	}
 	e.lines = appendTime(b, r.Time)
 }
