@@ -45,7 +45,7 @@ type Ledger interface {
 // Options of a Runner. The zero value delivers at once, 5,000 entries at most.
 type Options struct {
 	Max    int           // entries of one delivery
-	Gather time.Duration // the least time between deliveries that are not full
+	Gather time.Duration // the least time between deliveries while less than a full one waits
 	Log    *slog.Logger  // nil: slog.Default()
 }
 
@@ -53,6 +53,7 @@ const (
 	defaultMax = 5000
 	saveEvery  = time.Second     // a cursor is written at most this often
 	saveAtStop = 3 * time.Second // how long the last writing may take
+	lookEvery  = 100 * time.Millisecond // whether a full delivery waits
 )
 
 // Runner delivers the journal to one consumer. Run may be called once; the other
@@ -67,7 +68,6 @@ type Runner struct {
 	// Run's own.
 	block     ledger.Block // being delivered
 	delivered time.Time    // when the last delivery ended
-	full      bool         // it was as large as one may be
 	saved     ledger.Seq
 	savedAt   time.Time
 
@@ -188,7 +188,7 @@ func (r *Runner) load(ctx context.Context) error {
 
 // fetch waits for the next block.
 func (r *Runner) fetch(ctx context.Context) error {
-	if !r.full && !Sleep(ctx, time.Until(r.delivered.Add(r.opts.Gather))) {
+	if !r.gather(ctx) {
 		return ctx.Err()
 	}
 	for {
@@ -209,6 +209,22 @@ func (r *Runner) fetch(ctx context.Context) error {
 		}
 		r.save(ctx) // nothing came: a good moment
 	}
+}
+
+// gather waits until there is a full delivery, or it is time for one that is not;
+// false when ctx is done.
+func (r *Runner) gather(ctx context.Context) bool {
+	until := r.delivered.Add(r.opts.Gather)
+	for r.ledger.Head()-r.cursor() < ledger.Seq(r.opts.Max) {
+		wait := time.Until(until)
+		if wait <= 0 {
+			break
+		}
+		if !Sleep(ctx, min(wait, lookEvery)) {
+			return false
+		}
+	}
+	return true
 }
 
 // next gives the block after the cursor. A damaged block is passed over: no
@@ -243,8 +259,8 @@ func (r *Runner) deliver(ctx context.Context) error {
 		}
 		return err
 	}
-	r.delivered, r.full = time.Now(), len(r.block.Entries) >= r.opts.Max
 	next := r.block.Next()
+	r.delivered = time.Now()
 	r.block = ledger.Block{}
 	r.update(func(s *Stats) { s.Delivered++; s.Oldest, s.Cursor = 0, next })
 	select {

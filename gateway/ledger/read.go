@@ -95,7 +95,7 @@ func (l *Ledger) Read(ctx context.Context, from Seq, limit int) (Block, error) {
 	}
 	if b, _, ok := l.tail.find(from); ok {
 		b.Entries = b.Entries[:min(len(b.Entries), limit)]
-		if len(b.Entries) < limit {
+		if len(b.Entries) < (limit+1)/2 {
 			b = l.more(b, limit)
 		}
 		return b, nil
@@ -105,11 +105,6 @@ func (l *Ledger) Read(ctx context.Context, from Seq, limit int) (Block, error) {
 		var err error
 		if b, err = l.readRows(ctx, from, limit); err != nil {
 			return b, err
-		}
-	} else if len(b.Entries) < limit {
-		// An error there comes again when it is its turn.
-		if rest, err := l.Read(ctx, b.Next(), limit-len(b.Entries)); err == nil && rest.First == b.Next() {
-			b.Entries = append(b.Entries, rest.Entries...)
 		}
 	}
 	return l.begun.cut(b, limit), nil
@@ -168,7 +163,8 @@ func (l *Ledger) more(b Block, limit int) Block {
 	return b
 }
 
-// readRows reads whole blocks from the database until they hold limit entries.
+// readRows reads whole blocks from the database until they hold limit entries, or
+// half as many: large ones are not worth copying together.
 func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, error) {
 	rows, err := l.read.QueryContext(ctx, blockQuery+` WHERE seq >= (SELECT coalesce(max(seq), 0) FROM journal WHERE seq <= ?) ORDER BY seq`, from)
 	if err != nil {
@@ -176,7 +172,7 @@ func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, erro
 	}
 	defer rows.Close()
 	b := Block{First: from}
-	for len(b.Entries) < limit && rows.Next() {
+	for len(b.Entries) < (limit+1)/2 && rows.Next() {
 		first, entries, err := l.scanBlock(rows)
 		if err != nil {
 			return Block{}, explain(err)
