@@ -51,8 +51,8 @@ type Options struct {
 
 const (
 	defaultMax = 5000
-	saveEvery  = time.Second     // a cursor is written at most this often
-	saveAtStop = 3 * time.Second // how long the last writing may take
+	saveEvery  = time.Second            // a cursor is written at most this often
+	saveAtStop = 3 * time.Second        // how long the last writing may take
 	lookEvery  = 100 * time.Millisecond // whether a full delivery waits
 )
 
