@@ -68,7 +68,7 @@ func (t *tail) find(from Seq) (b Block, grown <-chan struct{}, ok bool) {
 }
 
 // Next waits until the journal has an entry numbered from or later, and gives
-// up to about limit of them in order. They are shared: to be read only. It fails
+// up to limit of them in order, half as many where there are. They are shared: to be read only. It fails
 // with ctx's error, ErrClosed, or when a block cannot be read.
 func (l *Ledger) Next(ctx context.Context, from Seq, limit int) (Block, error) {
 	for {
@@ -94,8 +94,8 @@ func (l *Ledger) Read(ctx context.Context, from Seq, limit int) (Block, error) {
 		return Block{First: from}, nil
 	}
 	if b, _, ok := l.tail.find(from); ok {
-		b.Entries = b.Entries[:min(len(b.Entries), limit)]
-		if len(b.Entries) < (limit+1)/2 {
+		b.Entries = b.Entries[:share(len(b.Entries), limit)]
+		if len(b.Entries) < limit/2 {
 			b = l.more(b, limit)
 		}
 		return b, nil
@@ -110,6 +110,15 @@ func (l *Ledger) Read(ctx context.Context, from Seq, limit int) (Block, error) {
 	return l.begun.cut(b, limit), nil
 }
 
+// share is how many of n entries are given at once: limit at most, and no few that
+// stay behind, which would have to be copied together with those after them.
+func share(n, limit int) int {
+	if n > limit && n < 2*limit {
+		return (n + 1) / 2
+	}
+	return min(n, limit)
+}
+
 // begun keeps what was decoded of the journal and not delivered yet: a commit
 // under load is many times as long as a delivery. A slot is for a reader or two.
 type begun struct {
@@ -118,16 +127,17 @@ type begun struct {
 	turn  int
 }
 
-// cut gives the first limit entries of b, and keeps the others.
+// cut gives up to limit entries of b, and keeps the others.
 func (g *begun) cut(b Block, limit int) Block {
-	if len(b.Entries) <= limit {
+	n := share(len(b.Entries), limit)
+	if n == len(b.Entries) {
 		return b
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.slots[g.turn] = Block{First: b.First + Seq(limit), Entries: b.Entries[limit:]}
+	g.slots[g.turn] = Block{First: b.First + Seq(n), Entries: b.Entries[n:]}
 	g.turn = (g.turn + 1) % len(g.slots)
-	b.Entries = b.Entries[:limit:limit]
+	b.Entries = b.Entries[:n:n]
 	return b
 }
 
@@ -163,8 +173,7 @@ func (l *Ledger) more(b Block, limit int) Block {
 	return b
 }
 
-// readRows reads whole blocks from the database until they hold limit entries, or
-// half as many: large ones are not worth copying together.
+// readRows reads whole blocks from the database until they hold half of limit.
 func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, error) {
 	rows, err := l.read.QueryContext(ctx, blockQuery+` WHERE seq >= (SELECT coalesce(max(seq), 0) FROM journal WHERE seq <= ?) ORDER BY seq`, from)
 	if err != nil {
@@ -172,7 +181,7 @@ func (l *Ledger) readRows(ctx context.Context, from Seq, limit int) (Block, erro
 	}
 	defer rows.Close()
 	b := Block{First: from}
-	for len(b.Entries) < (limit+1)/2 && rows.Next() {
+	for len(b.Entries) < max(1, limit/2) && rows.Next() {
 		first, entries, err := l.scanBlock(rows)
 		if err != nil {
 			return Block{}, explain(err)
