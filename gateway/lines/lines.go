@@ -15,24 +15,29 @@ import (
 )
 
 // Write writes the head and the parts, and gives the number of bytes.
-func Write[T any](w io.Writer, head any, parts iter.Seq[T]) (n int64, err error) {
-	put := func(v any) bool {
-		line, marshal := json.Marshal(v)
-		if err = marshal; err != nil {
-			return false
-		}
-		var k int
-		k, err = w.Write(append(line, '\n'))
-		n += int64(k)
-		return err == nil
+func Write[T any](w io.Writer, head any, parts iter.Seq[T]) (int64, error) {
+	to := &counted{w: w}
+	enc := json.NewEncoder(to) // it ends each with a newline, in memory that is used again
+	if err := enc.Encode(head); err != nil {
+		return to.n, err
 	}
-	if put(head) {
-		for p := range parts {
-			if !put(p) {
-				break
-			}
+	for p := range parts {
+		if err := enc.Encode(p); err != nil {
+			return to.n, err
 		}
 	}
+	return to.n, nil
+}
+
+// counted counts what is written to w.
+type counted struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
 	return n, err
 }
 
@@ -40,10 +45,11 @@ func Write[T any](w io.Writer, head any, parts iter.Seq[T]) (n int64, err error)
 // given each part, which it may keep. The error names the line.
 func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 	b := bufio.NewReaderSize(r, 1<<16)
+	var text []byte // of a line
 	for i := 0; ; i++ {
-		line, err := b.ReadBytes('\n')
-		n += int64(len(line))
-		if line = bytes.TrimSpace(line); len(line) > 0 {
+		text, err = readLine(b, text[:0])
+		n += int64(len(text))
+		if line := bytes.TrimSpace(text); len(line) > 0 {
 			var bad error
 			if i == 0 {
 				bad = json.Unmarshal(line, head)
@@ -64,6 +70,17 @@ func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 			return n, nil
 		case err != nil:
 			return n, err
+		}
+	}
+}
+
+// readLine appends the next line to text.
+func readLine(b *bufio.Reader, text []byte) ([]byte, error) {
+	for {
+		part, err := b.ReadSlice('\n')
+		text = append(text, part...)
+		if err != bufio.ErrBufferFull { //nolint:errorlint // it is never wrapped
+			return text, err
 		}
 	}
 }
