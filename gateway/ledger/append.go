@@ -167,14 +167,15 @@ func timesOf(entries []Entry) (first, last devices.Millis, hours []int64) {
 
 // putRows writes the session and flag rows that follow from entries.
 func putRows(ctx context.Context, tx *sql.Tx, entries []Entry) error {
+	sessions := sessionRows{tx: tx}
 	for i := range entries {
 		e := &entries[i]
 		var err error
 		switch {
 		case e.Kind == KindSession && e.Change == session.Settled:
-			err = settleSession(ctx, tx, e.Session)
+			err = sessions.settle(ctx, e.Session)
 		case e.Kind == KindSession:
-			err = putSession(ctx, tx, e.Session)
+			err = sessions.put(ctx, e.Session)
 		case e.Kind == KindFlag:
 			err = putFlag(ctx, tx, e.Flag)
 		}
@@ -188,22 +189,31 @@ func putRows(ctx context.Context, tx *sql.Tx, entries []Entry) error {
 const sessionColumns = "id, pile, port, open, building, household, card, order_no, start, end, energy_mwh, peak_mw, " +
 	"meter_start_mwh, meter_end_mwh, tariff, bands, electricity_fee_fen, service_fee_fen, stop_reason, quality, settled_mwh"
 
-func putSession(ctx context.Context, tx *sql.Tx, s *session.Session) error {
+// sessionRows writes session rows in one transaction.
+type sessionRows struct {
+	tx     *sql.Tx
+	insert *sql.Stmt // made when first needed; it ends with the transaction
+}
+
+func (w *sessionRows) put(ctx context.Context, s *session.Session) error {
 	bands, err := json.Marshal(s.Bands)
+	if err == nil && w.insert == nil {
+		w.insert, err = w.tx.PrepareContext(ctx, "INSERT OR REPLACE INTO session ("+sessionColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	}
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO session ("+sessionColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err = w.insert.ExecContext(ctx,
 		s.ID, s.Pile, s.Port, s.Open, s.Building, s.Household, s.Card, s.Order, s.Start, s.End, s.EnergyMWh, s.PeakMW,
 		s.MeterStartMWh, s.MeterEndMWh, s.Tariff, string(bands), s.ElectricityFen, s.ServiceFen, s.Reason, s.Quality.String(), s.SettledMWh)
 	return err
 }
 
-// settleSession adds a settlement to a row. Where somebody took the row away, the
+// settle adds a settlement to a row. Where somebody took the row away, the
 // settlement stands in the journal alone, and verify tells of the row: a commit
 // that could never succeed would hold up all others.
-func settleSession(ctx context.Context, tx *sql.Tx, from *session.Session) error {
-	s, err := scanSession(tx.QueryRowContext(ctx, "SELECT "+sessionColumns+" FROM session WHERE id = ?", from.ID))
+func (w *sessionRows) settle(ctx context.Context, from *session.Session) error {
+	s, err := scanSession(w.tx.QueryRowContext(ctx, "SELECT "+sessionColumns+" FROM session WHERE id = ?", from.ID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -211,7 +221,7 @@ func settleSession(ctx context.Context, tx *sql.Tx, from *session.Session) error
 		return fmt.Errorf("the settled session %s: %w", from.ID, err)
 	}
 	s.Settle(from)
-	return putSession(ctx, tx, &s)
+	return w.put(ctx, &s)
 }
 
 // putFlag writes a flag's row. What a person has said of it stays: the rules know

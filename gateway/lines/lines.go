@@ -7,6 +7,7 @@ package lines
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -64,9 +65,9 @@ func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 			}
 		}
 		switch {
-		case err == io.EOF && n == 0:
+		case errors.Is(err, io.EOF) && n == 0:
 			return 0, io.ErrUnexpectedEOF
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return n, nil
 		case err != nil:
 			return n, err
@@ -79,7 +80,7 @@ func readLine(b *bufio.Reader, text []byte) ([]byte, error) {
 	for {
 		part, err := b.ReadSlice('\n')
 		text = append(text, part...)
-		if err != bufio.ErrBufferFull { //nolint:errorlint // it is never wrapped
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return text, err
 		}
 	}
