@@ -80,7 +80,7 @@ func publishCity(b *testing.B, addr string, second func()) {
 // and starts it again: how much of a core it takes, how much memory, and how long
 // until it is ready again.
 func BenchmarkCity(b *testing.B) {
-	b.Setenv("GOMEMLIMIT", "")
+	b.Setenv("GOMEMLIMIT", "1350MiB") // as for any service with a bound: deploy/systemd has it
 	for b.Loop() {
 		mosquitto := realserver.Mosquitto(b, realserver.MosquittoOptions{Memory: true})
 		dir, addr := b.TempDir(), fmt.Sprintf("127.0.0.1:%d", realserver.Port(b))
