@@ -182,6 +182,60 @@ func TestDeliveriesAreGathered(t *testing.T) {
 	})
 }
 
+func TestWhatFillsADeliveryWaitsForNoGathering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		c := &reader{name: "c"}
+		_, stop := start(t, j, c, Options{Max: 50, Gather: time.Minute})
+		defer stop()
+		j.add(1)
+		settle()
+		j.add(49)
+		time.Sleep(30 * time.Second)
+		settle()
+		if len(c.blocks) != 1 {
+			t.Fatal("49 entries were delivered before it was time")
+		}
+		j.add(1)
+		time.Sleep(lookEvery)
+		settle()
+		if len(c.blocks) != 2 || len(c.blocks[1].Entries) != 50 {
+			t.Errorf("50 entries, a full delivery, still wait")
+		}
+	})
+}
+
+func TestWhoNeedsAConsumerNearWaitsForItButNotForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		c := &reader{name: "c", fail: func(n int) error { // the first attempts fail: for some seconds it takes nothing
+			if n < 3 {
+				return errors.New("busy")
+			}
+			return nil
+		}}
+		r, stop := start(t, j, c, Options{Max: 10})
+		defer stop()
+		near := func(most time.Duration) time.Duration {
+			begin := time.Now()
+			r.Near(t.Context(), 20, most)
+			return time.Since(begin)
+		}
+		j.add(20)
+		settle()
+		if took := near(time.Hour); took != 0 {
+			t.Errorf("20 entries behind, as many as may be: it waited %s", took)
+		}
+		j.add(80)
+		if took := near(100 * time.Millisecond); took != 100*time.Millisecond {
+			t.Errorf("behind a consumer that takes nothing: it waited %s, expected 100 ms", took)
+		}
+		if took, left := near(time.Hour), r.Stats().Backlog; left > 20 || took >= time.Hour {
+			t.Errorf("it went on after %s, with %d entries behind", took, left)
+		}
+	})
+}
+
 func TestDamagedPartIsPassedOverAndItsNeighboursAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j, l := newJournal(), &lines{}

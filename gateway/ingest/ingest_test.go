@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,6 +314,54 @@ func (f *fragile) LoadCheckpoint(context.Context, string) (ledger.Seq, ledger.Pa
 }
 func (f *fragile) Read(_ context.Context, from ledger.Seq, _ int) (ledger.Block, error) {
 	return ledger.Block{First: from}, nil
+}
+
+func TestTheNextCommitWaitsForThePaceButNoAcknowledgementDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fragile{}
+		p := NewPipeline(batcher(t, f), f, func() devices.Millis { return devices.MillisOf(t0) }, func(Tally) {}, slog.New(slog.DiscardHandler))
+		p.Pace(func(ctx context.Context) {
+			select {
+			case <-time.After(time.Minute):
+			case <-ctx.Done():
+			}
+		})
+		var acked atomic.Int32
+		put := func(ds []Delivery) {
+			for _, d := range ds {
+				d.Done = func(error) { acked.Add(1) }
+				p.Put(d)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		ds := charge(20)
+		put(ds[:10])
+		wg.Go(func() {
+			if err := p.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		put(ds[10:])
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		first := acked.Load()
+		if first == 0 || first == 20 {
+			t.Errorf("%d of 20 acknowledged half a minute after the first commit", first)
+		}
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		if n := acked.Load(); n != 20 {
+			t.Errorf("%d acknowledged once the pace allowed it", n)
+		}
+		begin := time.Now()
+		cancel()
+		wg.Wait()
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("a stop waited %s for the pace", took)
+		}
+	})
 }
 
 func TestNothingIsAcknowledgedWhileTheLedgerCannotBeWritten(t *testing.T) {
