@@ -113,22 +113,3 @@ func ports(n int) []byte {
 	}
 	return []byte(strings.Replace(onePort, aPort, strings.Join(list, ","), 1))
 }
-
-func BenchmarkDecode(b *testing.B) {
-	for _, n := range []int{1, 12} {
-		b.Run(fmt.Sprintf("%dports", n), func(b *testing.B) {
-			d := newTestDecoder(b)
-			in := devices.Input{Topic: topic, Payload: ports(n), Received: received}
-			var m devices.Message
-			b.ReportAllocs()
-			b.SetBytes(int64(len(in.Payload)))
-			for b.Loop() {
-				m.Reset()
-				if err := d.Decode(in, &m); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "readings/s")
-		})
-	}
-}
