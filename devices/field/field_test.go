@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,32 @@ func TestNumberTakesNumbersOnly(t *testing.T) {
 			t.Errorf("%s: taken as %v", raw, x)
 		}
 	}
+}
+
+// What is read here must be to the last bit what the library reads, the sign of a
+// zero too.
+func FuzzNumber(f *testing.F) {
+	for _, raw := range []string{"0", "-0", "-0.0", "-", "-.5", "5.", ".", "1.2.3", "152.4", "1284531.25", "-1e3", "0.1", "0.3",
+		"999999999999999", "9007199254740993", "99999999999.9999", "0.000000000000001", "00012", "1_000", "0x1p4", "123456789012345678901"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		x, ok := Number(json.RawMessage(raw))
+		want, err := strconv.ParseFloat(raw, 64)
+		if wantOK := err == nil && strings.IndexAny(raw, "-0123456789") == 0; ok != wantOK || ok && math.Float64bits(x) != math.Float64bits(want) {
+			t.Errorf("%q: %v, %v, want %v, %v", raw, x, ok, want, err)
+		}
+	})
+}
+
+func TestDecimalsAreReadAsTheLibraryReadsThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := rapid.StringMatching(`-?[0-9]{1,12}(\.[0-9]{0,12})?`).Draw(t, "raw")
+		x, ok := Number(json.RawMessage(raw))
+		if want, _ := strconv.ParseFloat(raw, 64); !ok || math.Float64bits(x) != math.Float64bits(want) {
+			t.Fatalf("%s: %v, %v, want %v", raw, x, ok, want)
+		}
+	})
 }
 
 func TestWhatDoesNotFitIsRefused(t *testing.T) {
