@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,56 @@ func TestNumberTakesNumbersOnly(t *testing.T) {
 	for _, raw := range []string{"", "null", "true", `"5"`, "{}", "[5]", "1e999", "-1e999"} {
 		if x, ok := Number(json.RawMessage(raw)); ok {
 			t.Errorf("%s: taken as %v", raw, x)
+		}
+	}
+}
+
+// What is read here must be to the last bit what the library reads, the sign of a
+// zero too.
+func FuzzNumber(f *testing.F) {
+	for _, raw := range []string{"0", "-0", "-0.0", "-", "-.5", "5.", ".", "1.2.3", "152.4", "1284531.25", "-1e3", "0.1", "0.3",
+		"999999999999999", "9007199254740993", "99999999999.9999", "0.000000000000001", "00012", "1_000", "0x1p4", "123456789012345678901"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		x, ok := Number(json.RawMessage(raw))
+		want, err := strconv.ParseFloat(raw, 64)
+		if wantOK := err == nil && strings.IndexAny(raw, "-0123456789") == 0; ok != wantOK || ok && math.Float64bits(x) != math.Float64bits(want) {
+			t.Errorf("%q: %v, %v, want %v, %v", raw, x, ok, want, err)
+		}
+		v, n := Milli([]byte(raw))
+		if n == 0 {
+			return
+		}
+		want, err = strconv.ParseFloat(raw[:n], 64)
+		if milli, fits := devices.Milli(want); err != nil || !json.Valid([]byte(raw[:n])) || !fits || v != milli {
+			t.Errorf("%q: %d of %d bytes, want %d", raw, v, n, milli)
+		}
+	})
+}
+
+func TestDecimalsAreReadAsTheLibraryReadsThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := rapid.StringMatching(`-?[0-9]{1,12}(\.[0-9]{0,12})?`).Draw(t, "raw")
+		x, ok := Number(json.RawMessage(raw))
+		if want, _ := strconv.ParseFloat(raw, 64); !ok || math.Float64bits(x) != math.Float64bits(want) {
+			t.Fatalf("%s: %v, %v, want %v", raw, x, ok, want)
+		}
+	})
+}
+
+func TestThousandthsAreReadAsTheyAreRounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := rapid.StringMatching(`-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,3})?|-?[0-9]\.[0-9]{4,14}`).Draw(t, "raw")
+		v, n := Milli([]byte(raw + "}"))
+		x, _ := strconv.ParseFloat(raw, 64)
+		if want, ok := devices.Milli(x); n != len(raw) || !ok || v != want {
+			t.Fatalf("%s: %d of %d bytes, want %d, %v", raw, v, n, want, ok)
+		}
+	})
+	for _, raw := range []string{"", "-", ".5", "5.", "05", "-00", "null", `"5"`, "1000000000000", "1234567890123456"} {
+		if v, n := Milli([]byte(raw)); n != 0 {
+			t.Errorf("%s: taken as %d", raw, v)
 		}
 	}
 }

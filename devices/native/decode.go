@@ -47,7 +47,7 @@ type decoder struct {
 func New(devices.Options) (devices.Decoder, error) { return newDecoder(gojson.Unmarshal), nil }
 
 func newDecoder(unmarshal func([]byte, any) error) *decoder {
-	return &decoder{unmarshal: unmarshal, names: make(names)}
+	return &decoder{unmarshal: unmarshal, names: names{piles: make(map[string][]said)}}
 }
 
 // Decode implements devices.Decoder.

@@ -1,12 +1,13 @@
 package native
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+
+	gojson "github.com/goccy/go-json"
 
 	"pilewatch/devices"
 	"pilewatch/devices/devicetest"
@@ -67,17 +68,49 @@ func TestMoreThan255PortsAreRefused(t *testing.T) {
 	}
 }
 
-// The table of names must stay small under a pile that makes them up.
+// The table of names must stay small under piles that are made up.
 func TestNamesAreBounded(t *testing.T) {
-	n := make(names)
-	for i := range 3 * mostNames {
-		raw := json.RawMessage(strconv.Quote(fmt.Sprintf("order-%d", i)))
-		if got, rej := n.read("order", raw); rej != nil || got != fmt.Sprintf("order-%d", i) {
-			t.Fatalf("%s: %q, %v", raw, got, rej)
+	d := newDecoder(gojson.Unmarshal)
+	n := 0
+	for i := range 3 * mostPorts / 255 {
+		var m devices.Message
+		in := devices.Input{
+			Topic:    fmt.Sprintf("pilewatch/v1/fuxing/P%d/telemetry", i),
+			Payload:  fmt.Appendf(nil, `{"ports":[{"port":255,"w":1,"order":"order-%d"}]}`, i),
+			Received: received,
 		}
+		if err := d.Decode(in, &m); err != nil || m.Readings[0].Order != fmt.Sprintf("order-%d", i) {
+			t.Fatalf("%s: %+v, %v", in.Payload, m, err)
+		}
+		n = max(n, d.names.ports)
 	}
-	if len(n) > mostNames {
-		t.Errorf("%d names are kept, want at most %d", len(n), mostNames)
+	held := 0
+	for _, ports := range d.names.piles {
+		held += len(ports)
+	}
+	if n > mostPorts || held != d.names.ports {
+		t.Errorf("%d ports are kept and %d counted, want at most %d", held, n, mostPorts)
+	}
+}
+
+// A name must not depend on what was said before it.
+func TestANameIsReadAsWritten(t *testing.T) {
+	d := newTestDecoder(t)
+	for _, c := range []struct{ card, want string }{
+		{`"A-1"`, "A-1"}, {`"A-1"`, "A-1"}, {`"A\u002d1"`, "A-1"}, {`"A\\u002d1"`, `A\u002d1`}, {`"A\u002d1"`, "A-1"},
+		{`12`, "12"}, {`"12"`, "12"}, {`12`, "12"}, {`null`, ""}, {`"null"`, "null"}, {`null`, ""}, {`""`, ""},
+		{`"楼1"`, "楼1"}, {`"楼1"`, "楼1"}, {`"12.5"`, "12.5"}, {`12.5`, "refused"}, {`"true"`, "true"}, {`true`, "refused"}, {`"A-1"`, "A-1"},
+	} {
+		var m devices.Message
+		payload := fmt.Appendf(nil, `{"ports":[{"port":1,"w":1,"card":%s},{"port":2,"w":1}]}`, c.card)
+		err := d.Decode(devices.Input{Topic: topic, Payload: payload, Received: received}, &m)
+		got := "refused"
+		if len(m.Rejects) == 0 {
+			got = m.Readings[0].Card
+		}
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.card, got, err, c.want)
+		}
 	}
 }
 
@@ -112,23 +145,4 @@ func ports(n int) []byte {
 		list[i] = strings.Replace(aPort, `"port":1`, `"port":`+strconv.Itoa(i+1), 1)
 	}
 	return []byte(strings.Replace(onePort, aPort, strings.Join(list, ","), 1))
-}
-
-func BenchmarkDecode(b *testing.B) {
-	for _, n := range []int{1, 12} {
-		b.Run(fmt.Sprintf("%dports", n), func(b *testing.B) {
-			d := newTestDecoder(b)
-			in := devices.Input{Topic: topic, Payload: ports(n), Received: received}
-			var m devices.Message
-			b.ReportAllocs()
-			b.SetBytes(int64(len(in.Payload)))
-			for b.Loop() {
-				m.Reset()
-				if err := d.Decode(in, &m); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "readings/s")
-		})
-	}
 }

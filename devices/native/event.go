@@ -58,10 +58,11 @@ func (d *decoder) readEvent(raw *event, received devices.Millis, e *devices.Even
 	if e.Port, rej = eventPort(raw, e.Kind); rej != nil {
 		return rej
 	}
-	if e.Card, rej = d.names.read("card", raw.Card); rej != nil {
-		return rej
+	last := new(said) // of the pile
+	if e.Port > 0 {
+		last = &d.names.of(e.Pile, int(e.Port))[e.Port-1]
 	}
-	if e.Order, rej = d.names.read("order", raw.Order); rej != nil {
+	if e.Card, e.Order, rej = last.read(raw.Card, raw.Order); rej != nil {
 		return rej
 	}
 	if rej = eventRegisters(raw, e); rej != nil {

@@ -75,9 +75,18 @@ func (d *decoder) decodeTelemetry(pile string, in devices.Input, m *devices.Mess
 	if hasSeq {
 		common.Seq, common.Has = seq, devices.HasSeq
 	}
+	var last []said
 	for i := range t.Ports {
 		m.Readings = append(m.Readings, common)
-		if rej := d.readPort(&t.Ports[i], &m.Readings[len(m.Readings)-1]); rej != nil {
+		p, r := &t.Ports[i], &m.Readings[len(m.Readings)-1]
+		rej := readPort(p, r)
+		if rej == nil {
+			if int(r.Port) > len(last) {
+				last = d.names.of(pile, max(int(r.Port), len(t.Ports)))
+			}
+			r.Card, r.Order, rej = last[r.Port-1].read(p.Card, p.Order)
+		}
+		if rej != nil {
 			m.Readings = m.Readings[:len(m.Readings)-1]
 			batch.Refuse(rej)
 		}
@@ -92,8 +101,9 @@ func (d *decoder) decodeTelemetry(pile string, in devices.Input, m *devices.Mess
 	return nil
 }
 
-// readPort fills r, which has what is common to the ports of the message.
-func (d *decoder) readPort(p *port, r *devices.Reading) (rej *devices.Reject) {
+// readPort fills r, which has what is common to the ports of the message, but for
+// the names.
+func readPort(p *port, r *devices.Reading) (rej *devices.Reject) {
 	if r.Port, rej = field.RawPort(p.Port); rej != nil {
 		return rej
 	}
@@ -111,11 +121,7 @@ func (d *decoder) readPort(p *port, r *devices.Reading) (rej *devices.Reject) {
 		return rej
 	}
 	r.State = stateOf(p.State)
-	if r.Card, rej = d.names.read("card", p.Card); rej != nil {
-		return rej
-	}
-	r.Order, rej = d.names.read("order", p.Order)
-	return rej
+	return nil
 }
 
 // stateOf gives the state of a port; what is no known state is unknown.
