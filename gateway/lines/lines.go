@@ -55,6 +55,7 @@ func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 			var bad error
 			if i == 0 {
 				bad = json.Unmarshal(text, head)
+				line = nil // it may be many times as long as the others
 			} else {
 				p := new(T)
 				if bad = json.Unmarshal(text, p); bad == nil {
