@@ -58,7 +58,8 @@ func (s *snapshot) add(p *session.PileState, ago time.Duration, o Options) {
 		gone:  ago > o.Gone,
 		ports: make([]port, 0, len(p.Ports)),
 	}
-	for _, q := range p.Ports {
+	for i := range p.Ports {
+		q := &p.Ports[i]
 		if q.Open != nil && !q.Open.Lost {
 			s.open++
 		}

@@ -209,7 +209,9 @@ func (l *Ledger) reconcile(ctx context.Context, state *session.State) (entries [
 	}
 	open := map[string]bool{}
 	for _, name := range sortedKeys(state.Piles) {
-		for _, p := range state.Piles[name].Ports {
+		ports := state.Piles[name].Ports
+		for i := range ports {
+			p := &ports[i]
 			if p.Open == nil || p.Open.Lost {
 				continue
 			}

@@ -15,29 +15,29 @@ import (
 	"github.com/goccy/go-json" // three times as fast as the standard library, at both
 )
 
-// Write writes the head and the parts, and gives the number of bytes.
+// Write writes the head and the parts, and gives the number of bytes. It is done
+// with a part when it asks for the next.
 func Write[T any](w io.Writer, head any, parts iter.Seq[T]) (int64, error) {
-	to := &counted{w: w}
-	enc := json.NewEncoder(to) // it ends each with a newline, in memory that is used again
-	if err := enc.Encode(head); err != nil {
-		return to.n, err
+	c := counter{w: w}
+	e := json.NewEncoder(&c)
+	err := e.Encode(head)
+	if err == nil {
+		parts(func(p T) bool {
+			err = e.Encode(p)
+			return err == nil
+		})
 	}
-	for p := range parts {
-		if err := enc.Encode(p); err != nil {
-			return to.n, err
-		}
-	}
-	return to.n, nil
+	return c.n, err
 }
 
-// counted counts what is written to w.
-type counted struct {
+// counter counts what is written through it.
+type counter struct {
 	w io.Writer
 	n int64
 }
 
-func (c *counted) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
 	c.n += int64(n)
 	return n, err
 }
@@ -46,17 +46,19 @@ func (c *counted) Write(p []byte) (int, error) {
 // given each part, which it may keep. The error names the line.
 func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 	b := bufio.NewReaderSize(r, 1<<16)
-	var text []byte // of a line
+	var line []byte
 	for i := 0; ; i++ {
-		text, err = readLine(b, text[:0])
-		n += int64(len(text))
-		if line := bytes.TrimSpace(text); len(line) > 0 {
+		var err error
+		line, err = readLine(b, line[:0])
+		n += int64(len(line))
+		if text := bytes.TrimSpace(line); len(text) > 0 {
 			var bad error
 			if i == 0 {
-				bad = json.Unmarshal(line, head)
+				bad = json.Unmarshal(text, head)
+				line = nil // it may be many times as long as the others
 			} else {
 				p := new(T)
-				if bad = json.Unmarshal(line, p); bad == nil {
+				if bad = json.Unmarshal(text, p); bad == nil {
 					part(p)
 				}
 			}
@@ -75,13 +77,12 @@ func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 	}
 }
 
-// readLine appends the next line to text.
-func readLine(b *bufio.Reader, text []byte) ([]byte, error) {
+// readLine reads a line into the room that buf has.
+func readLine(b *bufio.Reader, buf []byte) ([]byte, error) {
 	for {
 		part, err := b.ReadSlice('\n')
-		text = append(text, part...)
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return text, err
+		if buf = append(buf, part...); !errors.Is(err, bufio.ErrBufferFull) {
+			return buf, err
 		}
 	}
 }

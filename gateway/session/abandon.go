@@ -7,6 +7,7 @@ import "pilewatch/devices"
 // changes a state but Step.
 func (s *State) Abandon(pile string, port uint8) {
 	if p := s.Port(pile, port); p != nil {
-		p.Open, p.Hit, p.State = nil, nil, devices.StateNone
+		p.Open, p.State = nil, devices.StateNone
+		p.forgetHit()
 	}
 }

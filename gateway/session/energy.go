@@ -19,7 +19,7 @@ type step struct {
 // trapezoid of the two powers over at most MaxGap, else nothing. into is the
 // session that the step leads into, whose order's register begins at 0; nil for
 // any other step.
-func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *OpenSession) step {
+func (r *rules) measure(a, b *Sample, maxPortMW int64, into *OpenSession) step {
 	s := step{from: min(a.Time, b.Time), to: b.Time}
 	elapsed := s.to.Sub(s.from)
 	advance, ok := advance(a, b, into)
@@ -37,7 +37,7 @@ func (r *rules) measure(a, b *devices.Reading, maxPortMW int64, into *OpenSessio
 
 // advance gives how far the port's register moved; ok is false where the two
 // samples share none. See measure for into.
-func advance(a, b *devices.Reading, into *OpenSession) (mWh int64, ok bool) {
+func advance(a, b *Sample, into *OpenSession) (mWh int64, ok bool) {
 	switch {
 	case a.Has.Has(devices.HasEnergy) && b.Has.Has(devices.HasEnergy):
 		return between(a.EnergyMWh, b.EnergyMWh), true
@@ -72,12 +72,6 @@ func trapezoid(aMW, bMW int64, d time.Duration) int64 {
 	return max(0, ((aMW+bMW)*d.Milliseconds()+3_600_000)/7_200_000)
 }
 
-// splitter divides a session's energy over the bands of its tariff.
-type splitter struct {
-	loc  *time.Location
-	into []int64
-}
-
 // add counts a step in the session's sums.
 func (o *OpenSession) add(r *rules, s step) {
 	o.EnergyMWh += s.mWh
@@ -89,15 +83,38 @@ func (o *OpenSession) add(r *rules, s step) {
 	case len(o.Bands) == 1:
 		o.Bands[0].EnergyMWh += s.mWh
 	default:
-		if o.split == nil {
-			o.split = &splitter{loc: r.loc, into: make([]int64, len(o.Bands))}
-		}
-		clear(o.split.into)
-		o.Plan.Split(o.split.loc, s.from, s.to, s.mWh, o.split.into)
-		for i, e := range o.split.into {
-			o.Bands[i].EnergyMWh += e
-		}
+		o.divide(r, s)
 	}
+}
+
+// divide divides a step over the bands of the session's tariff.
+func (o *OpenSession) divide(r *rules, s step) {
+	if at := r.stretchAt(o.Plan, s.from); s.to <= at.until {
+		o.Bands[at.band].EnergyMWh += s.mWh
+		return
+	}
+	into := make([]int64, len(o.Bands))
+	o.Plan.Split(r.loc, s.from, s.to, s.mWh, into)
+	for i, e := range into {
+		o.Bands[i].EnergyMWh += e
+	}
+}
+
+// stretch is a time without a change of the price.
+type stretch struct {
+	plan        *tariff.Tariff
+	band        int
+	from, until devices.Millis
+}
+
+// stretchAt gives the stretch from an instant on: most often the one that the
+// step before was in, for all ports live at about the same time.
+func (r *rules) stretchAt(plan *tariff.Tariff, at devices.Millis) *stretch {
+	if w := &r.latest; plan != w.plan || at < w.from || at >= w.until {
+		band, until := plan.Segment(r.loc, at)
+		*w = stretch{plan, band, at, until}
+	}
+	return &r.latest
 }
 
 // bands gives a tariff's bands with nothing in them.

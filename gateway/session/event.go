@@ -11,15 +11,15 @@ import (
 func (f *folder) event(e *devices.Event, received devices.Millis, prior *Prior) Outcome {
 	p := f.s.pile(e.Pile)
 	if e.Port == 0 { // an alarm of the pile: no session's business
-		again := e.DeviceTime && !newKey(&p.Events, eventKey{e.Time, e.Kind, e.Alarm}) ||
-			!e.DeviceTime && e.Has.Has(devices.HasSeq) && !newSeq(&p.Seqs, seqKey{Seq: e.Seq, Received: received, Kind: e.Kind})
+		again := e.DeviceTime && !p.events.add(eventKey{e.Time, e.Kind, e.Alarm}) ||
+			!e.DeviceTime && e.Has.Has(devices.HasSeq) && !newSeq(&p.seqs, seqKey{Seq: e.Seq, Received: received, Kind: e.Kind})
 		if again {
 			return Duplicate
 		}
 		p.LastReceived = max(p.LastReceived, received)
 		return Applied
 	}
-	q := p.port(e.Port)
+	q := f.s.port(p, e.Port)
 	if !q.newEvent(e, received) {
 		return Duplicate
 	}
@@ -45,36 +45,32 @@ func (q *PortState) newEvent(e *devices.Event, received devices.Millis) bool {
 	case e.Kind == devices.EventSettle:
 		return true
 	case e.DeviceTime:
-		return newKey(&q.Events, eventKey{e.Time, e.Kind, e.Alarm})
+		return q.remembered().events.add(eventKey{e.Time, e.Kind, e.Alarm})
 	case e.Has.Has(devices.HasSeq):
-		return newSeq(&q.Seqs, seqKey{Seq: e.Seq, Received: received, Kind: e.Kind})
+		return newSeq(&q.remembered().seqs, seqKey{Seq: e.Seq, Received: received, Kind: e.Kind})
 	}
-	return true
-}
-
-func newKey(keys *[]eventKey, k eventKey) bool {
-	if slices.Contains(*keys, k) {
-		return false
-	}
-	*keys = append(*keys, k)
-	*keys = slices.Delete(*keys, 0, max(0, len(*keys)-keepEvents))
 	return true
 }
 
 // Behind reports whether an input is older than something of the same pile that
 // was applied: by the device's own clock where it has one, else by the time of
 // receipt, as when a recording is played again. It may be a repetition that the
-// state no longer holds, and who has the journal should look there first.
+// state no longer holds, and who has the journal should look there first. It is
+// for who steps the state.
 func (s *State) Behind(in Input) bool {
 	switch {
 	case in.Reading != nil && in.Reading.DeviceTime:
-		q := s.Port(in.Reading.Pile, in.Reading.Port)
-		return q != nil && in.Reading.Time < q.Newest
+		p := s.known(in.Reading.Pile)
+		if p == nil {
+			return false
+		}
+		q := p.find(in.Reading.Port)
+		return q != nil && in.Reading.Time < q.newest
 	case in.Reading != nil:
 		return s.heardAfter(in.Reading.Pile, in.Received)
 	case in.Status != nil && in.Status.DeviceTime:
-		p := s.Piles[in.Status.Pile]
-		return p != nil && in.Status.Time < p.NewestStatus
+		p := s.known(in.Status.Pile)
+		return p != nil && in.Status.Time < p.newestStatus
 	case in.Status != nil:
 		return s.heardAfter(in.Status.Pile, in.Received)
 	case in.Event != nil && in.Event.DeviceTime:
@@ -86,20 +82,20 @@ func (s *State) Behind(in Input) bool {
 }
 
 func (s *State) heardAfter(pile string, received devices.Millis) bool {
-	p := s.Piles[pile]
+	p := s.known(pile)
 	return p != nil && received < p.LastReceived
 }
 
 func (s *State) behindEvent(e *devices.Event) bool {
-	p := s.Piles[e.Pile]
+	p := s.known(e.Pile)
 	if p == nil {
 		return false
 	}
-	keys, newest := p.Events, devices.Millis(0)
+	events, newest := p.events, devices.Millis(0)
 	if q := p.find(e.Port); q != nil {
-		keys, newest = q.Events, q.Newest
+		events, newest = q.had().events, q.newest
 	}
-	return e.Time < newest || slices.ContainsFunc(keys, func(k eventKey) bool { return e.Time < k.Time })
+	return e.Time < newest || slices.ContainsFunc(events.keys(), func(k eventKey) bool { return e.Time < k.Time })
 }
 
 // start opens a session, or tells an open one who it belongs to.
@@ -128,7 +124,7 @@ func (p port) start(e *devices.Event, received devices.Millis) Outcome {
 // overtaken reports whether readings after an instant have shown already what
 // became of a session that was to start then.
 func (q *PortState) overtaken(at devices.Millis) bool {
-	return q.Newest.Sub(at) > keepStart || at < q.Newest && slices.ContainsFunc(q.Closed, func(c closedRef) bool { return c.End >= at })
+	return q.newest.Sub(at) > keepStart || at < q.newest && slices.ContainsFunc(q.closed(), func(c closedRef) bool { return c.End >= at })
 }
 
 // keepStart is how late behind the readings a start event still opens a session.
@@ -156,7 +152,7 @@ func (p port) card(e *devices.Event) Outcome {
 	if p.Open != nil && !p.Open.Lost && p.Open.Card == "" {
 		p.identify(e.Card, e.Order)
 	} else if p.Open == nil || p.Open.Card != e.Card {
-		p.PendingCard, p.PendingAt = e.Card, e.Time
+		p.remembered().pending = &pending{e.Card, e.Time}
 	}
 	return Applied
 }
@@ -164,31 +160,28 @@ func (p port) card(e *devices.Event) Outcome {
 // sample makes a reading of an event that carries a register; nil for one that
 // carries none, or that is older than the newest applied sample. Its power is
 // that of the last sample.
-func (p port) sample(e *devices.Event) *devices.Reading {
+func (p port) sample(e *devices.Event) *Sample {
 	registers := e.Has & (devices.HasEnergy | devices.HasOrderEnergy)
-	if registers == 0 || e.DeviceTime && e.Time <= p.Newest {
+	if registers == 0 || e.DeviceTime && e.Time <= p.newest {
 		return nil
 	}
 	r := p.Last
-	r.Pile, r.Port, r.Time, r.DeviceTime, r.Card, r.Order = e.Pile, e.Port, e.Time, e.DeviceTime, e.Card, e.Order
+	r.Port, r.Time, r.DeviceTime, r.Order = e.Port, e.Time, e.DeviceTime, e.Order
 	r.Has = r.Has&^(devices.HasEnergy|devices.HasOrderEnergy|devices.HasSeq) | registers
 	r.EnergyMWh, r.OrderMWh = e.EnergyMWh, e.OrderMWh
 	return &r
 }
 
 // apply takes an event's sample in as the port's newest.
-func (p port) apply(sample *devices.Reading, received devices.Millis) {
+func (p port) apply(sample *Sample, received devices.Millis) {
 	if sample == nil {
 		return
 	}
-	p.count(sample)
+	step := p.count(sample)
 	if p.Open != nil {
-		p.take(sample)
+		p.take(sample, step)
 	}
-	p.Last, p.LastReceived = *sample, received
-	if sample.DeviceTime {
-		p.Newest = sample.Time
-	}
+	p.keep(sample, received)
 }
 
 // settle applies a whole order that the pile kept while it was offline.
@@ -196,13 +189,15 @@ func (p port) settle(e *devices.Event, prior *Prior) Outcome {
 	if o := p.Open; o != nil && (o.Order == e.Order || o.Order == "" && overlap(e, o.Start, o.lastTime(p.PortState))) {
 		return p.settleOpen(e)
 	}
-	if i := p.closedIndex(e); i >= 0 {
-		c := &p.Closed[i]
+	refs := p.closed()
+	if i := closedIndex(refs, e); i >= 0 {
+		c := &refs[i]
 		if c.Settled {
 			return Duplicate
 		}
 		c.Settled, c.Order = true, e.Order
-		p.amend(e, c.ID, c.Start, c.EnergyMWh)
+		p.past.closed = packRefs(refs)
+		p.amend(e, p.idOf(*c), c.Start, c.EnergyMWh)
 		return Applied
 	}
 	if prior != nil && prior.ID != "" {
@@ -219,18 +214,18 @@ func (p port) settle(e *devices.Event, prior *Prior) Outcome {
 
 // closedIndex finds the closed session of a settled order: by the order, or,
 // where the pile's telemetry names none, by the time; -1 for none.
-func (q *PortState) closedIndex(e *devices.Event) int {
-	if i := slices.IndexFunc(q.Closed, func(c closedRef) bool { return c.Order == e.Order }); i >= 0 {
+func closedIndex(refs []closedRef, e *devices.Event) int {
+	if i := slices.IndexFunc(refs, func(c closedRef) bool { return c.Order == e.Order }); i >= 0 {
 		return i
 	}
-	return slices.IndexFunc(q.Closed, func(c closedRef) bool { return c.Order == "" && overlap(e, c.Start, c.End) })
+	return slices.IndexFunc(refs, func(c closedRef) bool { return c.Order == "" && overlap(e, c.Start, c.End) })
 }
 
 // HoldsOrder reports whether the state itself can tell what became of an order.
 func (s *State) HoldsOrder(pile string, number uint8, order string) bool {
 	q := s.Port(pile, number)
 	return q != nil && (q.Open != nil && q.Open.Order == order ||
-		slices.ContainsFunc(q.Closed, func(c closedRef) bool { return c.Order == order }))
+		slices.ContainsFunc(q.closed(), func(c closedRef) bool { return c.Order == order }))
 }
 
 // overlap reports whether a settled order and a session share most of the shorter one.
@@ -286,6 +281,8 @@ func (p port) settleUnknown(e *devices.Event, taken int) {
 		o.Quality |= Disputed
 	}
 	o.finish(e.Reason, e.End)
-	p.remember(closedRef{Start: o.Start, End: o.End, ID: o.ID, Order: o.Order, EnergyMWh: o.EnergyMWh, Settled: true})
+	ref := o.ref()
+	ref.Settled = true
+	p.remember(ref)
 	p.emit(Closed, &o.Session)
 }

@@ -25,7 +25,8 @@ func (p port) gap(now devices.Millis) {
 		if p.Open != nil {
 			p.close(ReasonLost, last)
 		}
-		p.State, p.Hit = devices.StateNone, nil
+		p.State = devices.StateNone
+		p.forgetHit()
 		return
 	}
 	p.reopen()
@@ -52,11 +53,16 @@ func (o *OpenSession) lastTime(q *PortState) devices.Millis {
 	return o.Start
 }
 
-// count adds the step to the port's lifetime energy.
-func (p port) count(r *devices.Reading) {
+// step is the one from the port's last sample to b that leads into no session.
+func (p port) step(b *Sample) step { return p.r.measure(&p.Last, b, p.pile.MaxPortMW, nil) }
+
+// count adds the step to b to the port's lifetime energy, and gives it.
+func (p port) count(b *Sample) (s step) {
 	if p.Last.Port != 0 {
-		p.TotalMWh += p.r.measure(&p.Last, r, p.pile.MaxPortMW, nil).mWh
+		s = p.step(b)
+		p.TotalMWh += s.mWh
 	}
+	return s
 }
 
 // another reports whether a card or an order is not the session's.
@@ -67,10 +73,12 @@ func (o *OpenSession) another(card, order string) bool {
 // open begins a session. Its first step begins at the port's last sample where
 // that is at most MaxGap old.
 func (p port) open(start devices.Millis, card, order string) {
-	if card == "" && p.PendingCard != "" && start.Sub(p.PendingAt) <= p.r.MaxGap {
-		card = p.PendingCard
+	if shown := p.had().pending; card == "" && shown != nil && start.Sub(shown.at) <= p.r.MaxGap {
+		card = shown.card
 	}
-	p.PendingCard, p.PendingAt, p.Hit = "", 0, nil
+	if p.past != nil {
+		p.past.pending, p.past.hit = nil, nil
+	}
 	t := p.r.tariffs.At(start)
 	o := &OpenSession{
 		Session: Session{
@@ -111,25 +119,27 @@ func Numbered(id string, n int) string {
 }
 
 func (p port) knows(id string) bool {
-	return p.Open != nil && p.Open.ID == id || slices.ContainsFunc(p.Closed, func(c closedRef) bool { return c.ID == id })
+	return p.Open != nil && p.Open.ID == id || slices.ContainsFunc(p.closed(), func(c closedRef) bool { return p.idOf(c) == id })
 }
+
+func (p port) idOf(c closedRef) string { return Numbered(ID(p.pile.Name, p.Number, c.Start), c.Nth) }
 
 func (o *OpenSession) setCard(r *rules, card string) {
 	o.Card = card
 	o.Household = r.holder(card, o.Start).Household
 }
 
-// charge applies a reading to the open session.
-func (p port) charge(r *devices.Reading) {
+// charge applies a reading to the open session; s is the step to it.
+func (p port) charge(r *named, s step) {
 	o := p.Open
 	p.identify(r.Card, r.Order)
-	p.take(r)
+	p.take(&r.Sample, s)
 	o.PeakMW = max(o.PeakMW, r.PowerMW)
 	if r.State == devices.StateIdle && p.State != devices.StateIdle {
 		p.close(ReasonUnplugged, o.End)
 		return
 	}
-	p.low(r)
+	p.low(&r.Sample)
 }
 
 // identify fills in a card or an order that was not known yet.
@@ -147,16 +157,16 @@ func (p port) identify(card, order string) {
 	p.emit(Updated, &o.Session)
 }
 
-// take adds the step from the port's last sample to b.
-func (p port) take(b *devices.Reading) {
+// take adds the step s from the port's last sample to b, which is measured anew
+// where it leads into the session.
+func (p port) take(b *Sample, s step) {
 	o := p.Open
 	if o.Base {
-		var into *OpenSession
 		if o.First {
-			into = o
-			o.MeterStartMWh = startMeter(&p.Last, b, into)
+			o.MeterStartMWh = startMeter(&p.Last, b, o)
+			s = p.r.measure(&p.Last, b, p.pile.MaxPortMW, o)
 		}
-		o.add(p.r, p.r.measure(&p.Last, b, p.pile.MaxPortMW, into))
+		o.add(p.r, s)
 	}
 	if o.MeterStartMWh < 0 {
 		o.MeterStartMWh = meter(b)
@@ -169,7 +179,7 @@ func (p port) take(b *devices.Reading) {
 }
 
 // meter is the register that a sample shows, mWh; -1 for none.
-func meter(r *devices.Reading) int64 {
+func meter(r *Sample) int64 {
 	switch {
 	case r.Has.Has(devices.HasEnergy):
 		return r.EnergyMWh
@@ -181,7 +191,7 @@ func meter(r *devices.Reading) int64 {
 
 // startMeter is the register at the start of the step that leads into a session:
 // 0 where the order's own register began in it.
-func startMeter(last, b *devices.Reading, into *OpenSession) int64 {
+func startMeter(last, b *Sample, into *OpenSession) int64 {
 	if adv, ok := advance(last, b, into); ok && !b.Has.Has(devices.HasEnergy) && adv == b.OrderMWh {
 		return 0
 	}
@@ -191,7 +201,7 @@ func startMeter(last, b *devices.Reading, into *OpenSession) int64 {
 // low keeps the clock of a port that draws almost nothing. A session ends at the
 // first reading of the stretch, so it is kept as it was there. A port that is
 // plugged or full is left alone: that is the overstay clock's.
-func (p port) low(r *devices.Reading) {
+func (p port) low(r *Sample) {
 	o := p.Open
 	waiting := r.State == devices.StatePlugged || r.State == devices.StateFull || r.State == devices.StateFault
 	switch {
@@ -212,8 +222,7 @@ func (p port) close(reason string, end devices.Millis) {
 	p.Open = nil
 	already := o.Lost && reason == ReasonLost
 	o.finish(reason, end)
-	ref := closedRef{Start: o.Start, End: o.End, ID: o.ID, Order: o.Order, EnergyMWh: o.EnergyMWh, Settled: o.SettledMWh >= 0}
-	p.remember(ref)
+	p.remember(o.ref())
 	if !already {
 		p.emit(Closed, &o.Session)
 	}
@@ -235,47 +244,48 @@ func (o *OpenSession) finish(reason string, end devices.Millis) {
 	o.price(o.Plan)
 }
 
-func (q *PortState) remember(ref closedRef) {
-	q.Closed = append(q.Closed, ref)
-	q.Closed = slices.Delete(q.Closed, 0, max(0, len(q.Closed)-keepClosed))
+// ref is what the port remembers of a session that is over.
+func (s *Session) ref() closedRef {
+	return closedRef{Start: s.Start, End: s.End, Nth: nth(s.ID), Order: s.Order, EnergyMWh: s.EnergyMWh, Settled: s.SettledMWh >= 0}
 }
 
 // mayOpen opens a session on a reading of a free port: on the state turning to
 // charging, or on two readings in a row at or over StartMW. A pile that says
 // idle is believed: power there is an unauthorised draw, not a session.
-func (p port) mayOpen(r *devices.Reading) {
+func (p port) mayOpen(r *named, s step) {
 	charging := r.State == devices.StateCharging
 	if charging && (p.State != devices.StateCharging || p.newOrder(r.Order)) {
 		p.open(r.Time, r.Card, r.Order)
-		p.charge(r)
+		p.charge(r, s)
 		return
 	}
 	stateless := r.State == devices.StateNone || r.State == devices.StateUnknown
 	if !stateless && !charging || r.PowerMW < p.r.StartMW {
-		p.Hit = nil
+		p.forgetHit()
 		return
 	}
-	if p.Hit == nil {
-		p.Hit = &candidate{Before: p.Last, HasPrev: p.Last.Port != 0, First: *r}
+	had := p.remembered()
+	if had.hit == nil {
+		had.hit = &candidate{Before: p.Last, First: *r}
 		return
 	}
-	p.openAt(*p.Hit, r)
+	p.openAt(*had.hit, r)
 }
 
 // openAt opens a session at the first of two readings, and applies both.
-func (p port) openAt(c candidate, second *devices.Reading) {
+func (p port) openAt(c candidate, second *named) {
 	p.Last = c.Before
 	p.open(c.First.Time, c.First.Card, c.First.Order)
 	p.State = devices.StateNone // the pile said nothing that this session could turn from
-	p.charge(&c.First)
-	p.Last = c.First
+	p.charge(&c.First, step{})  // which leads into the session
+	p.Last = c.First.Sample
 	if p.Open.another(second.Card, second.Order) {
 		p.close(ReasonReplaced, c.First.Time)
 		p.open(second.Time, second.Card, second.Order)
 	}
-	p.charge(second)
+	p.charge(second, p.step(&second.Sample))
 }
 
 func (q *PortState) newOrder(order string) bool {
-	return order != "" && !slices.ContainsFunc(q.Closed, func(c closedRef) bool { return c.Order == order })
+	return order != "" && !slices.ContainsFunc(q.closed(), func(c closedRef) bool { return c.Order == order })
 }

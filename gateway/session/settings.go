@@ -69,6 +69,7 @@ type rules struct {
 	Settings
 	loc     *time.Location
 	tariffs *tariff.Table
+	latest  stretch // of the newest step
 }
 
 func (s Settings) compile() (*rules, error) {

@@ -2,12 +2,9 @@ package session
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"slices"
 
 	"pilewatch/devices"
-	"pilewatch/gateway/lines"
 	"pilewatch/gateway/tariff"
 )
 
@@ -15,103 +12,95 @@ import (
 // by who holds it still; only Step changes them.
 type State struct {
 	Piles map[string]*PileState
-	// Settings are those last given to Step.
+	// rules are the settings last given to Step.
 	rules *rules
+	// latest is the pile that was last asked for by who steps the state: the ports
+	// of a message are all of one.
+	latest *PileState
 }
 
 // PileState is what is known of one pile.
 type PileState struct {
-	Name         string         `json:"name"`
-	Registered   bool           `json:"-"`
-	Building     string         `json:"-"` // from the registry
-	MaxPortMW    int64          `json:"-"` // from the registry
-	LastReceived devices.Millis `json:"received"`
-	Status       devices.Status `json:"status"` // the newest of each field
-	Ports        []*PortState   `json:"ports"`  // ascending by number
+	Name         string
+	Registered   bool
+	Building     string // from the registry
+	MaxPortMW    int64  // from the registry
+	LastReceived devices.Millis
+	Status       devices.Status // the newest of each field
+	Ports        []PortState    // ascending by number
 
-	NewestStatus devices.Millis `json:"newest_status,omitempty"`
-	Events       []eventKey     `json:"events,omitempty"` // the last few of the pile as a whole
-	Seqs         []seqKey       `json:"seqs,omitempty"`   // as those of a port, for what the pile says of itself
+	newestStatus devices.Millis
+	events       eventKeys // the last few of the pile as a whole
+	seqs         []seqKey  // as those of a port, for what the pile says of itself
 }
 
-// PortState is what is known of one port.
+// PortState is what is known of one port. A city has a million: it is 128 bytes,
+// and what not every port has stands behind a pointer.
 type PortState struct {
-	Number   uint8             `json:"n"`
-	State    devices.PortState `json:"state,omitempty"` // as last stated; StateNone when never, or forgotten
-	Last     devices.Reading   `json:"last"`            // the newest applied sample
-	TotalMWh int64             `json:"total"`           // energy of all steps ever, in a session or not: never falls
-	Open     *OpenSession      `json:"open,omitempty"`
+	Last     Sample // the newest applied one
+	TotalMWh int64  // energy of all steps ever, in a session or not: never falls
+	Open     *OpenSession
 
-	LastReceived  devices.Millis `json:"received"`
-	Newest        devices.Millis `json:"newest,omitempty"`         // newest applied device time
-	NewestReading devices.Millis `json:"newest_reading,omitempty"` // the same, of readings proper
-	Hit           *candidate     `json:"hit,omitempty"`
-	PendingCard   string         `json:"pending_card,omitempty"`
-	PendingAt     devices.Millis `json:"pending_at,omitempty"`
-	Closed        []closedRef    `json:"closed,omitempty"` // the last few sessions, oldest first
-	Events        []eventKey     `json:"events,omitempty"` // the last few events, oldest first
-	Seqs          []seqKey       `json:"seqs,omitempty"`   // message counters of the last ten minutes, where there is no device time
+	LastReceived  devices.Millis
+	newest        devices.Millis // newest applied device time
+	newestReading devices.Millis // the same, of readings proper
+	past          *past          // nil until there is something to remember
+
+	Number uint8
+	State  devices.PortState // as last stated; StateNone when never, or forgotten
+}
+
+// Sample is what is kept of a reading: all but the pile, which is known, and
+// what only names the next session.
+type Sample struct {
+	Order      string            `json:"Order,omitempty"`
+	Time       devices.Millis    `json:"Time,omitempty"`
+	PowerMW    int64             `json:"PowerMW,omitempty"`
+	EnergyMWh  int64             `json:"EnergyMWh,omitempty"`
+	OrderMWh   int64             `json:"OrderMWh,omitempty"`
+	VoltageMV  int32             `json:"VoltageMV,omitempty"`
+	CurrentMA  int32             `json:"CurrentMA,omitempty"`
+	TempMC     int32             `json:"TempMC,omitempty"`
+	PFMilli    int16             `json:"PFMilli,omitempty"`
+	Has        devices.Fields    `json:"Has,omitempty"`
+	Port       uint8             `json:"Port,omitempty"` // 0: there is no sample
+	State      devices.PortState `json:"State,omitempty"`
+	DeviceTime bool              `json:"DeviceTime,omitempty"`
+}
+
+// named is a sample with the card that its reading named.
+type named struct {
+	Sample
+	Card string `json:"Card,omitempty"`
+}
+
+func sampleOf(r *devices.Reading) named {
+	return named{Card: r.Card, Sample: Sample{
+		Order: r.Order, Time: r.Time, PowerMW: r.PowerMW, EnergyMWh: r.EnergyMWh, OrderMWh: r.OrderMWh,
+		VoltageMV: r.VoltageMV, CurrentMA: r.CurrentMA, TempMC: r.TempMC, PFMilli: r.PFMilli,
+		Has: r.Has, Port: r.Port, State: r.State, DeviceTime: r.DeviceTime,
+	}}
 }
 
 // OpenSession is a session that has not ended.
 type OpenSession struct {
 	Session
 	// Plan is the tariff fixed at the start; nil where none was valid.
-	Plan *tariff.Tariff `json:"plan,omitempty"`
+	Plan     *tariff.Tariff `json:"-"`
+	LowSince devices.Millis `json:"low_since,omitempty"`
+	Low      *Session       `json:"low,omitempty"` // the session as it was at LowSince
+	// SettledReason is that of the pile's settlement, when SettledMWh is one.
+	SettledReason string `json:"settled_reason,omitempty"`
 	// Base says that Last is where the session's next step begins; without it
 	// the next reading is the session's first.
 	Base bool `json:"base"`
 	// First says that no step was taken yet: an order's register begins at 0.
-	First    bool           `json:"first"`
-	LowSince devices.Millis `json:"low_since,omitempty"`
-	Low      *Session       `json:"low,omitempty"` // the session as it was at LowSince
+	First bool `json:"first"`
 	// NewOrder says that its order is known to have begun with it.
 	NewOrder bool `json:"new_order,omitempty"`
-	// SettledReason is that of the pile's settlement, when SettledMWh is one.
-	SettledReason string `json:"settled_reason,omitempty"`
 	// Lost says that it was closed by the clock and may reopen.
 	Lost bool `json:"lost,omitempty"`
-
-	split *splitter
 }
-
-// candidate is a first reading at or over StartMW that may open a session when
-// the next one is too.
-type candidate struct {
-	Before  devices.Reading `json:"before"` // the reading before it
-	HasPrev bool            `json:"has_prev"`
-	First   devices.Reading `json:"first"`
-}
-
-type closedRef struct {
-	Start     devices.Millis `json:"start"`
-	End       devices.Millis `json:"end"`
-	ID        string         `json:"id"`
-	Order     string         `json:"order,omitempty"`
-	EnergyMWh int64          `json:"mwh"`
-	Settled   bool           `json:"settled,omitempty"`
-}
-
-// eventKey is what makes an event the same again.
-type eventKey struct {
-	Time  devices.Millis    `json:"t"`
-	Kind  devices.EventKind `json:"k"`
-	Alarm string            `json:"a,omitempty"` // two alarms may come at once
-}
-
-type seqKey struct {
-	Seq      int64             `json:"s"`
-	Received devices.Millis    `json:"r"`
-	Kind     devices.EventKind `json:"k"` // EventNone for a reading
-}
-
-// How much a port remembers: enough for what a broker or a pile repeats soon
-// after; the ledger answers for what is older.
-const (
-	keepClosed = 4
-	keepEvents = 8
-	keepSeqs   = 512
-)
 
 // NewState gives an empty state under the given settings.
 func NewState(s Settings) (*State, error) {
@@ -143,22 +132,38 @@ func (s *State) Port(pile string, port uint8) *PortState {
 
 func (p *PileState) find(port uint8) *PortState {
 	if i := int(port) - 1; i >= 0 && i < len(p.Ports) && p.Ports[i].Number == port {
-		return p.Ports[i] // the usual case: ports 1 to n, all heard of
+		return &p.Ports[i] // the usual case: ports 1 to n, all heard of
 	}
-	i, ok := slices.BinarySearchFunc(p.Ports, port, func(q *PortState, n uint8) int { return cmp.Compare(q.Number, n) })
-	if ok {
-		return p.Ports[i]
+	if i, ok := p.search(port); ok {
+		return &p.Ports[i]
 	}
 	return nil
 }
 
-func (s *State) pile(name string) *PileState {
-	p := s.Piles[name]
-	if p == nil {
-		p = &PileState{Name: name}
-		p.register(s.rules)
-		s.Piles[name] = p
+func (p *PileState) search(port uint8) (i int, ok bool) {
+	return slices.BinarySearchFunc(p.Ports, port, func(q PortState, n uint8) int { return cmp.Compare(q.Number, n) })
+}
+
+// known finds a pile for who steps the state; nil when it was never heard of.
+func (s *State) known(name string) *PileState {
+	if s.latest != nil && s.latest.Name == name {
+		return s.latest
 	}
+	p := s.Piles[name]
+	if p != nil {
+		s.latest = p
+	}
+	return p
+}
+
+// pile finds a pile, or begins to remember it.
+func (s *State) pile(name string) *PileState {
+	if p := s.known(name); p != nil {
+		return p
+	}
+	p := &PileState{Name: name}
+	p.register(s.rules)
+	s.Piles[name], s.latest = p, p
 	return p
 }
 
@@ -170,14 +175,18 @@ func (p *PileState) register(r *rules) {
 	}
 }
 
-func (p *PileState) port(number uint8) *PortState {
+// port finds a port of a pile, or begins to remember it. Where the registry says
+// how many there are, there is room for no more.
+func (s *State) port(p *PileState, number uint8) *PortState {
 	if q := p.find(number); q != nil {
 		return q
 	}
-	q := &PortState{Number: number}
-	i, _ := slices.BinarySearchFunc(p.Ports, number, func(q *PortState, n uint8) int { return cmp.Compare(q.Number, n) })
-	p.Ports = slices.Insert(p.Ports, i, q)
-	return q
+	if n := len(p.Ports); n == cap(p.Ports) {
+		p.Ports = append(make([]PortState, 0, max(n+1, min(s.rules.Piles[p.Name].Ports, 255))), p.Ports...)
+	}
+	i, _ := p.search(number)
+	p.Ports = slices.Insert(p.Ports, i, PortState{Number: number})
+	return &p.Ports[i]
 }
 
 // names gives the piles' names in order, so that what a fold does to all of
@@ -189,40 +198,4 @@ func (s *State) names() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// stateFile is the head of a checkpoint; a line for each pile follows.
-type stateFile struct {
-	Settings Settings     `json:"settings"`
-	Piles    []*PileState `json:"piles,omitempty"` // as older programs wrote them
-}
-
-// WriteTo writes the state for a checkpoint: the same state, the same bytes.
-func (s *State) WriteTo(w io.Writer) (int64, error) {
-	return lines.Write(w, stateFile{Settings: s.rules.Settings}, func(yield func(*PileState) bool) {
-		for _, n := range s.names() {
-			if !yield(s.Piles[n]) {
-				return
-			}
-		}
-	})
-}
-
-// ReadFrom makes the state what WriteTo wrote. With an error it stays as it was.
-func (s *State) ReadFrom(r io.Reader) (int64, error) {
-	var f stateFile
-	n, err := lines.Read(r, &f, func(p *PileState) { f.Piles = append(f.Piles, p) })
-	if err != nil {
-		return n, fmt.Errorf("checkpoint of the session state: %w", err)
-	}
-	fresh, err := NewState(f.Settings)
-	if err != nil {
-		return n, err
-	}
-	for _, p := range f.Piles {
-		p.register(fresh.rules)
-		fresh.Piles[p.Name] = p
-	}
-	*s = *fresh
-	return n, nil
 }

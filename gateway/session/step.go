@@ -82,11 +82,6 @@ func (s *State) configure(set Settings) error {
 	s.rules = r
 	for _, p := range s.Piles {
 		p.register(r)
-		for _, q := range p.Ports {
-			if q.Open != nil {
-				q.Open.split = nil // the time zone may be another
-			}
-		}
 	}
 	return nil
 }
@@ -95,15 +90,15 @@ func (f *folder) status(st *devices.Status, received devices.Millis) Outcome {
 	p := f.s.pile(st.Pile)
 	switch {
 	case !st.DeviceTime:
-		if st.Has.Has(devices.HasSeq) && !newSeq(&p.Seqs, seqKey{Seq: st.Seq, Received: received}) {
+		if st.Has.Has(devices.HasSeq) && !newSeq(&p.seqs, seqKey{Seq: st.Seq, Received: received}) {
 			return Duplicate
 		}
-	case st.Time == p.NewestStatus:
+	case st.Time == p.newestStatus:
 		return Duplicate
-	case st.Time < p.NewestStatus:
+	case st.Time < p.newestStatus:
 		return Stale
 	default:
-		p.NewestStatus = st.Time
+		p.newestStatus = st.Time
 	}
 	again := st.Has == devices.HasOnline && p.Status.Has.Has(devices.HasOnline) && p.Status.Online == st.Online
 	if again && received.Sub(p.LastReceived) < wordEvery {
@@ -135,19 +130,19 @@ func merge(into, st *devices.Status) {
 }
 
 // reading applies one sample of a port.
-func (f *folder) reading(r *devices.Reading, received devices.Millis) Outcome {
-	p := f.s.pile(r.Pile)
-	q := p.port(r.Port)
-	if o := q.seen(r, received); o != Applied {
+func (f *folder) reading(in *devices.Reading, received devices.Millis) Outcome {
+	p := f.s.pile(in.Pile)
+	q := f.s.port(p, in.Port)
+	if o := q.seen(in, received); o != Applied {
 		return o
 	}
 	p.LastReceived = max(p.LastReceived, received)
 	if p.Status.Has.Has(devices.HasOnline) && !p.Status.Online {
 		p.Status.Online = true // it speaks again
 	}
-	at := port{folder: f, pile: p, PortState: q}
+	at, r := port{folder: f, pile: p, PortState: q}, sampleOf(in)
 	at.gap(r.Time)
-	at.count(r)
+	step := at.count(&r.Sample)
 	if q.Open != nil && q.Open.another(r.Card, r.Order) {
 		before := q.Open.Order
 		at.close(ReasonReplaced, q.Open.lastTime(q))
@@ -157,13 +152,13 @@ func (f *folder) reading(r *devices.Reading, received devices.Millis) Outcome {
 		}
 	}
 	if q.Open != nil {
-		at.charge(r)
+		at.charge(&r, step)
 	} else {
-		at.mayOpen(r)
+		at.mayOpen(&r, step)
 	}
-	q.Last, q.LastReceived = *r, received
+	q.keep(&r.Sample, received)
 	if r.DeviceTime {
-		q.Newest, q.NewestReading = r.Time, r.Time
+		q.newestReading = r.Time
 	}
 	if r.State != devices.StateNone && r.State != devices.StateUnknown {
 		q.State = r.State
@@ -171,42 +166,44 @@ func (f *folder) reading(r *devices.Reading, received devices.Millis) Outcome {
 	return Applied
 }
 
+// keep makes a sample the port's newest. An order has one copy, its session's.
+func (q *PortState) keep(r *Sample, received devices.Millis) {
+	order := q.Last.Order
+	if q.Open != nil && q.Open.Order == r.Order {
+		order = q.Open.Order
+	}
+	q.Last, q.LastReceived = *r, received
+	if order == r.Order {
+		q.Last.Order = order
+	}
+	if r.DeviceTime {
+		q.newest = r.Time
+	}
+}
+
 // seen tells a new reading from a repeated and from a stale one.
 func (q *PortState) seen(r *devices.Reading, received devices.Millis) Outcome {
 	switch {
 	case !r.DeviceTime:
-		if r.Has.Has(devices.HasSeq) && !newSeq(&q.Seqs, seqKey{Seq: r.Seq, Received: received}) {
+		if r.Has.Has(devices.HasSeq) && !newSeq(&q.remembered().seqs, seqKey{Seq: r.Seq, Received: received}) {
 			return Duplicate
 		}
-	case r.Time == q.NewestReading:
+	case r.Time == q.newestReading:
 		return Duplicate
-	case r.Time < q.Newest:
+	case r.Time < q.newest:
 		return Stale
 	}
 	return Applied
-}
-
-// newSeq notes a message counter; false when it was received within ten minutes.
-func newSeq(seqs *[]seqKey, k seqKey) bool {
-	keep := slices.IndexFunc(*seqs, func(old seqKey) bool { return k.Received.Sub(old.Received) <= 10*time.Minute })
-	if keep < 0 {
-		keep = len(*seqs)
-	}
-	*seqs = slices.Delete(*seqs, 0, max(keep, len(*seqs)-keepSeqs+1))
-	if slices.ContainsFunc(*seqs, func(old seqKey) bool { return old.Seq == k.Seq && old.Kind == k.Kind }) {
-		return false
-	}
-	*seqs = append(*seqs, k)
-	return true
 }
 
 // tick closes what was not heard of for LostAfter by the clock on the wall.
 func (f *folder) tick(now devices.Millis) {
 	first := len(f.out)
 	for _, p := range f.s.Piles {
-		for _, q := range p.Ports {
+		for i := range p.Ports {
+			q := &p.Ports[i]
 			o := q.Open
-			if o == nil || o.Lost || now.Sub(q.LastReceived) <= f.r.LostAfter {
+			if now.Sub(q.LastReceived) <= f.r.LostAfter || o == nil || o.Lost {
 				continue
 			}
 			o.Lost = true

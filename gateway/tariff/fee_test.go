@@ -106,9 +106,9 @@ func TestASessionCutAtAnyBoundaryCostsItsBands(t *testing.T) {
 			tf.Split(loc, at, to, mWh, whole)
 			left := mWh
 			for from := at; ; {
-				band, end := tf.segment(loc, from)
+				band, end := tf.Segment(loc, from)
 				for end < to { // a changed clock is no boundary
-					next, until := tf.segment(loc, end)
+					next, until := tf.Segment(loc, end)
 					if next != band {
 						break
 					}

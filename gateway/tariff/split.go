@@ -25,10 +25,10 @@ func (t *Tariff) Split(loc *time.Location, from, to devices.Millis, energyMWh in
 	if to < from {
 		from = to
 	}
-	band, until := t.segment(loc, from)
+	band, until := t.Segment(loc, from)
 	left := energyMWh
 	for at := from; until < to; {
-		next, end := t.segment(loc, until)
+		next, end := t.Segment(loc, until)
 		if next != band { // the clock may be changed within a band: that is no cut
 			part := share(energyMWh, int64(until-at), int64(to-from))
 			into[band] += part
@@ -40,8 +40,8 @@ func (t *Tariff) Split(loc *time.Location, from, to devices.Millis, energyMWh in
 	into[band] += left
 }
 
-// segment gives the band at an instant, and when it ends or the clock is changed.
-func (t *Tariff) segment(loc *time.Location, at devices.Millis) (band int, until devices.Millis) {
+// Segment gives the band at an instant, and when it ends or the clock is changed.
+func (t *Tariff) Segment(loc *time.Location, at devices.Millis) (band int, until devices.Millis) {
 	local := time.UnixMilli(int64(at)).In(loc)
 	_, offset := local.Zone()
 	ofDay := (int64(at) + int64(offset)*1000) % dayMillis

@@ -141,7 +141,8 @@ func (s *Server) portViews(st *session.State, f ledger.Filter, after portKey) []
 		if p == nil || f.Building != "" && p.Building != f.Building || name < after.pile {
 			continue
 		}
-		for _, q := range p.Ports {
+		for i := range p.Ports {
+			q := &p.Ports[i]
 			if !spans(&f, q.LastReceived) || (portKey{name, q.Number}).compare(after) <= 0 {
 				continue
 			}
