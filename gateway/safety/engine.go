@@ -201,9 +201,12 @@ func (e *Engine) settle() {
 	at := *e.due
 	e.due = nil
 	at.port.ask(&e.limits)
+	any := at.port.Flags.stand()
 	for i := range e.watchers {
-		w := &e.watchers[i]
-		stands := at.port.Flags.level(w.ID)
+		w, stands := &e.watchers[i], none
+		if any {
+			stands = at.port.Flags.level(w.ID)
+		}
 		if l := w.see(at.port, stands); l > unsure || stands > none {
 			e.judge(w, at, l, stands)
 		}

@@ -21,14 +21,15 @@ import "fmt"
 // second pack in the same session. Energy is counted from the readings; what a
 // pile delivered in a hole without a register is not.
 type excessEnergy struct {
-	t              thresholds
-	warn, critical int64 // mWh
+	t                  thresholds
+	warn, critical     int64   // mWh
+	factor, efficiency float64 // of a registered pack
 }
 
 var excessEnergyDefaults = map[string]float64{"warn_kwh": 3.2, "critical_kwh": 5, "pack_factor": 1.3, "efficiency": 0.8}
 
 func newExcessEnergy(t thresholds) detector {
-	return &excessEnergy{t: t, warn: t.mWh("warn_kwh"), critical: t.mWh("critical_kwh")}
+	return &excessEnergy{t, t.mWh("warn_kwh"), t.mWh("critical_kwh"), t["pack_factor"], max(t["efficiency"], 0.01)}
 }
 
 func (r *excessEnergy) see(p *port, stands level) level {
@@ -51,7 +52,7 @@ func (r *excessEnergy) limit(c *charge) int64 {
 	if c.PackMWh == 0 {
 		return r.warn
 	}
-	return int64(float64(c.PackMWh) * r.t["pack_factor"] / max(r.t["efficiency"], 0.01))
+	return int64(float64(c.PackMWh) * r.factor / r.efficiency)
 }
 
 func (r *excessEnergy) tell(p *port, l level) story {

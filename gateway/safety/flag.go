@@ -24,7 +24,7 @@ type standing struct {
 
 func (f flags) find(rule, what string) *standing {
 	for i := range f {
-		if f[i].Rule == rule && f[i].What == what {
+		if f[i].What == what && f[i].Rule == rule {
 			return &f[i]
 		}
 	}

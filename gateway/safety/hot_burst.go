@@ -43,8 +43,7 @@ func newHotBurst(t thresholds) detector {
 }
 
 func (r *hotBurst) see(p *port, stands level) level {
-	last := p.Recent.at(0)
-	if stands == none && int64(last.W) < r.power && (p.Recent.len() < 2 || int64(p.Recent.at(1).W) < r.power) {
+	if stands == none && (int64(p.Recent.top) < r.power || int64(p.Recent.at(0).W) < r.power && (p.Recent.len() < 2 || int64(p.Recent.at(1).W) < r.power)) {
 		return none // only a sample over the threshold, or the one after it, raises
 	}
 	n, held, confirmed := r.burst(p)

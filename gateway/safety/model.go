@@ -165,7 +165,7 @@ func (m *model) add(now devices.Millis, mW int32, interval devices.Millis) bool 
 // tick makes one of what was gathered.
 func (m *model) tick() {
 	if b := &m.Bin; b.N > 0 {
-		m.Ticks.push(tick{T: int32((b.End - m.Zero) / 100), W: int32(b.W / b.N)})
+		m.Ticks.push(int32((b.End-m.Zero)/100), int32(b.W/b.N))
 		b.W, b.N = 0, 0
 	}
 }
@@ -240,7 +240,9 @@ func (m *model) look(p *port, x *limits) {
 	m.note(risen, now, m.rise(x))
 	m.note(comesToStand, now, m.stand(x))
 	m.note(fallsAgain, now, m.knee(x))
-	m.note(peaks, now, m.uneven(x))
+	if m.Found[peaks].At == 0 {
+		m.note(peaks, now, m.uneven(x))
+	}
 	m.note(steady, now, m.level(now, x))
 	m.note(settled, now, m.settles(now-m.Since, 10*minute, x))
 }

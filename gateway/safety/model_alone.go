@@ -6,7 +6,7 @@ import "pilewatch/devices"
 func (m *model) uneven(x *limits) (f finding) {
 	r := &m.Ticks
 	j := r.until(0, 30*minute)
-	if j < 20 || devices.Millis(r.at(j).T)*100+m.Zero-m.Since < settling {
+	if j < 20 || devices.Millis(r.t[j])*100+m.Zero-m.Since < settling {
 		return f
 	}
 	low, high := r.span(0, j)
@@ -25,11 +25,11 @@ func (m *model) uneven(x *limits) (f finding) {
 		return f
 	}
 	limit := int64(mid) + max(5_000, int64(mid)*x.peak/1000, 3*noise)
-	for int64(r.at(j).W) > limit {
+	for int64(r.w[j]) > limit {
 		j-- // what it began with is no peak: a step down
 	}
 	for k := range j { // ticks in a row are one
-		if int64(r.at(k).W) > limit && int64(r.at(k+1).W) <= limit {
+		if int64(r.w[k]) > limit && int64(r.w[k+1]) <= limit {
 			f.Times++
 		}
 	}
@@ -56,23 +56,23 @@ func (m *model) level(now devices.Millis, x *limits) (f finding) {
 	case m.Early >= heatLeast && age < flat:
 		flat, same, peak = flat*3/4, same/2, 1000+(peak-1000)*2/5
 	}
-	if m.Early == 0 || age < flat || int64(m.Peak)*1000 > int64(m.Early)*peak {
+	if m.Early == 0 || age < flat || m.Found[steady].At != 0 || int64(m.Peak)*1000 > int64(m.Early)*peak {
 		return f
 	}
 	r := &m.Ticks
-	if !m.same(r.at(0).W, 4*same) {
-		return f // far off: no need to look closer
+	if far := int64(r.w[0] - m.Early); max(far, -far)*1000 > int64(m.Early)*same*4 {
+		return f // no need to look closer
 	}
-	b, k := r.middle(0, r.until(0, 10*minute)), r.until(0, 40*minute)
-	if !m.same(b, same) || !m.same(r.middle(r.until(0, 30*minute), k), same) || b < 25_000 {
+	off := int32(int64(m.Early) * same / 1000)
+	i, j, k := r.until(0, 10*minute), r.until(0, 30*minute), r.until(0, 40*minute)
+	if !r.middleWithin(0, i, m.Early-off, m.Early+off) || !r.middleWithin(j, k, m.Early-off, m.Early+off) {
+		return f
+	}
+	b := r.middle(0, i)
+	if b < 25_000 {
 		return f
 	}
 	return finding{Before: m.Early, After: b, Times: int32(age / minute)}
-}
-
-// same reports whether a level is still that of the start, but for some per mille.
-func (m *model) same(level int32, but int64) bool {
-	return int64(max(level-m.Early, m.Early-level))*1000 <= int64(m.Early)*but
 }
 
 // moves reports whether the power rose since its start, or falls, as that of a
@@ -101,7 +101,7 @@ func (m *model) settles(age, least devices.Millis, x *limits) (f finding) {
 	mid := int64(s[len(s)/2])
 	spread := int64(s[len(s)*3/4] - s[len(s)/4])
 	fall := int64(r.middle(stand/2+1, stand) - r.middle(0, stand/2))
-	start, then := int64(max(r.at(r.n-1).W, r.at(r.n-2).W)), int64(r.at(r.n-3).W)
+	start, then := int64(max(r.w[r.n-1], r.w[r.n-2])), int64(r.w[r.n-3])
 	if mid < max(40_000, int64(m.Most)/2) || spread*1000 > mid*steadyMost || fall*1000 > mid*settleFall || start*1000 < mid*x.start || (start-then)*3 < start-mid {
 		return f
 	}

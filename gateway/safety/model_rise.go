@@ -55,10 +55,10 @@ func (m *model) rise(x *limits) (f finding) {
 	for (r.age(c) < x.hold-minute || c < 2) && c+1 < r.n {
 		c++ // reports come more seldom: three of them
 	}
-	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.at(c).T)*100+m.Zero-m.Since < settling {
+	if r.age(c) < x.hold-minute || c+3 >= r.n || devices.Millis(r.t[c])*100+m.Zero-m.Since < settling {
 		return f
 	}
-	jump, earlier := r.at(c).W-r.at(c+2).W, r.at(c+2).W-r.at(min(c+4, r.n-1)).W // over two ticks: one may hold both levels
+	jump, earlier := r.w[c]-r.w[c+2], r.w[c+2]-r.w[min(c+4, r.n-1)] // over two ticks: one may hold both levels
 	if int64(jump)*2 < x.step {
 		return f
 	}
@@ -81,7 +81,7 @@ func (m *model) rise(x *limits) (f finding) {
 	if int64(up) < max(x.step, int64(before)*share/1000) || int64(before) < x.least || int64(before)*1000 < int64(m.Peak)*150 {
 		return f
 	}
-	at, low := m.Zero+devices.Millis(r.at(c).T)*100, before+up
+	at, low := m.Zero+devices.Millis(r.t[c])*100, before+up
 	if int64(before)*1000 < int64(low)*stageLeast && at-m.Since < preCharge {
 		return f
 	}
@@ -107,7 +107,7 @@ func (m *model) drift(i int) (rate int64, noise int32) {
 	span, sum, off := int64(r.age(j-1)-r.age(i+1)), int64(0), 0
 	for k := i; k <= j; k++ {
 		line := low + (high-low)*int64(r.age(k)-r.age(i+1))/span
-		d := int64(r.at(k).W) - line
+		d := int64(r.w[k]) - line
 		if d = max(d, -d); d*1000 > line*driftOff {
 			off++
 		}
@@ -136,7 +136,7 @@ func (m *model) above(c int, level int32, drift int64) int32 {
 	r := &m.Ticks
 	lowest, second := int32(math.MaxInt32), int32(math.MaxInt32)
 	for k := range c + 1 {
-		up := r.at(k).W - level + int32(drift*int64(r.age(c+1)-r.age(k))/minute)
+		up := r.w[k] - level + int32(drift*int64(r.age(c+1)-r.age(k))/minute)
 		switch {
 		case up < lowest:
 			lowest, second = up, lowest
@@ -157,12 +157,12 @@ func (m *model) cameBack(c int, level int32, drift int64) bool {
 	r := &m.Ticks
 	for i := c + 1; i+1 < r.n && r.age(i)-r.age(c) <= dipTime; i++ {
 		j := i + 1
-		if i+2 < r.n && r.at(i+2).W > r.at(j).W {
+		if i+2 < r.n && r.w[i+2] > r.w[j] {
 			j = i + 2
 		}
-		high := r.at(j).W
-		fell := high - r.at(i).W - int32(drift*int64(r.age(j)-r.age(i))/minute)
-		if high*103/100 >= level && fell*2 >= level-r.at(c+1).W {
+		high := r.w[j]
+		fell := high - r.w[i] - int32(drift*int64(r.age(j)-r.age(i))/minute)
+		if high*103/100 >= level && fell*2 >= level-r.w[c+1] {
 			return true
 		}
 	}

@@ -1,6 +1,10 @@
 package safety
 
-import "fmt"
+import (
+	"fmt"
+
+	"pilewatch/devices"
+)
 
 // overPower sees a port that delivers more than the largest charger draws: the
 // mean of 5 minutes over 600 W (warning) or over 1,000 W (critical).
@@ -22,6 +26,7 @@ import "fmt"
 type overPower struct {
 	t                     thresholds
 	warn, charger, danger int64
+	window                devices.Millis
 }
 
 var (
@@ -30,16 +35,18 @@ var (
 )
 
 func newOverPower(t thresholds) detector {
-	return &overPower{t: t, warn: t.mW("warn_w"), charger: t.mW("charger_w"), danger: t.mW("critical_w")}
+	return &overPower{t: t, warn: t.mW("warn_w"), charger: t.mW("charger_w"), danger: t.mW("critical_w"), window: t.minutes("window_min")}
 }
 
 func (r *overPower) see(p *port, stands level) level {
-	window := r.t.minutes("window_min")
-	mean, ok := p.Recent.mean(window)
+	if stands == none && int64(p.Recent.top) <= r.warn*9/10 {
+		return none // whatever the mean is
+	}
+	mean, ok := p.Recent.mean(r.window)
 	if !ok {
 		return unsure
 	}
-	evidence := max(window, 5*p.Interval/2)
+	evidence := max(r.window, 5*p.Interval/2)
 	switch {
 	case mean > r.danger && p.Recent.above(evidence, r.danger) >= 2:
 		return critical
@@ -58,7 +65,7 @@ func (r *overPower) see(p *port, stands level) level {
 }
 
 func (r *overPower) tell(p *port, l level) story {
-	mean, _ := p.Recent.mean(r.t.minutes("window_min"))
+	mean, _ := p.Recent.mean(r.window)
 	limit, s := r.warn, story{suspicion: "power_strip"}
 	if p.oneCharger() {
 		s.suspicion = "oversize_charger"

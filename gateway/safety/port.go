@@ -124,16 +124,12 @@ func (p *port) forget() {
 // keep adds a sample to the recent past. Those closer than the grain become one,
 // their mean.
 func (p *port) keep(s sample) {
-	last := p.Recent.newest()
 	if s.T-p.Recent.at(0).T >= grain {
 		p.see(s, p.W)
 		return
 	}
 	p.Joined++
-	last.W += int32(int64(s.W-last.W) / p.Joined)
-	if last.Reg >= 0 && s.Reg >= 0 {
-		last.Reg += s.Reg
-	}
+	p.Recent.join(s, p.Joined)
 }
 
 // see adds a sample of its own; before is the power of the reading before it.

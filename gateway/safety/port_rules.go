@@ -20,15 +20,21 @@ import (
 // How it can be wrong: a meter that shows some watts for nothing: then it stands
 // on every idle port of the pile, and min_w wants to be higher. Something small
 // that is plugged in, within a report, in the place of such a charger.
-type unauthorisedDraw struct{ t thresholds }
+type unauthorisedDraw struct {
+	t    thresholds
+	min  int64 // mW
+	hold devices.Millis
+}
 
 var unauthorisedDrawDefaults = map[string]float64{"min_w": 5, "hold_min": 10}
 
-func newUnauthorisedDraw(t thresholds) detector { return &unauthorisedDraw{t} }
+func newUnauthorisedDraw(t thresholds) detector {
+	return &unauthorisedDraw{t, t.mW("min_w"), t.minutes("hold_min")}
+}
 
 func (r *unauthorisedDraw) see(p *port, stands level) level {
 	silent := p.State == devices.StateNone || p.State == devices.StateUnknown
-	draws := !p.Charge.Open && int64(p.W) > r.t.mW("min_w") && (p.State == devices.StateIdle || silent)
+	draws := !p.Charge.Open && int64(p.W) > r.min && (p.State == devices.StateIdle || silent)
 	if p.Charge.Open || p.W < emptyMW {
 		p.Floats = false
 	}
@@ -38,7 +44,7 @@ func (r *unauthorisedDraw) see(p *port, stands level) level {
 		return none
 	case p.Draws == 0 || p.Step.For > maxGap:
 		p.Draws = p.Now
-	case p.Now-p.Draws >= r.t.minutes("hold_min"):
+	case p.Now-p.Draws >= r.hold:
 		return critical
 	}
 	if stands > none {
@@ -69,29 +75,31 @@ func (r *unauthorisedDraw) tell(p *port, _ level) story {
 // are many: it is info, for the page, and no message.
 //
 // How it can be wrong: a pile that says full while the charger rests.
-type overstay struct{ t thresholds }
+type overstay struct {
+	t     thresholds
+	after devices.Millis
+}
 
 var overstayDefaults = map[string]float64{"after_min": 60, "night_from_h": 23, "night_to_h": 7}
 
-func newOverstay(t thresholds) detector { return &overstay{t} }
+func newOverstay(t thresholds) detector { return &overstay{t, t.minutes("after_min")} }
 
 func (r *overstay) event(*Engine, *active, place, *devices.Event) {}
 
 func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 	p := at.port
 	full := x.State == devices.StateFull || x.State == devices.StatePlugged && p.Full != 0
-	stands := p.Flags.level(a.ID) > none
 	switch {
-	case !full:
+	case !full && p.Full != 0:
 		p.Full = 0
-		if stands {
-			e.clear(at, a.ID, "", x.Time)
-		}
+		e.clear(at, a.ID, "", x.Time)
+		return
+	case !full:
 		return
 	case p.Full == 0:
 		p.Full = x.Time
 	}
-	if stands || x.Time-p.Full < r.t.minutes("after_min") {
+	if x.Time-p.Full < r.after || p.Flags.level(a.ID) > none {
 		return
 	}
 	now := x.Time.Time().In(e.loc)
@@ -105,7 +113,7 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 	if morning <= x.Time && morning > begun {
 		begun = morning
 	}
-	if night || x.Time-begun < r.t.minutes("after_min") {
+	if night || x.Time-begun < r.after {
 		return
 	}
 	s := story{suspicion: "none"}
@@ -126,11 +134,17 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 // Why: a bad contact heats the plug long before it burns (domain.md, Overuse
 // rules). How it can
 // be wrong: a sensor in the sun; one that jumps: therefore never one reading alone.
-type portTemperature struct{ t thresholds }
+type portTemperature struct {
+	t                    thresholds
+	warn, critical, rise int64 // m°C
+	span                 devices.Millis
+}
 
 var portTemperatureDefaults = map[string]float64{"warn_c": 65, "critical_c": 80, "rise_c": 15, "rise_min": 10}
 
-func newPortTemperature(t thresholds) detector { return &portTemperature{t} }
+func newPortTemperature(t thresholds) detector {
+	return &portTemperature{t, int64(t["warn_c"] * 1000), int64(t["critical_c"] * 1000), int64(t["rise_c"] * 1000), t.minutes("rise_min") / 2}
+}
 
 // heat is the recent temperature of a port, m°C.
 type heat struct {
@@ -149,11 +163,10 @@ func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Rea
 	}
 	now, before := x.TempMC, h.Last
 	two := h.At != 0 && x.Time-h.At <= maxGap
-	span := r.t.minutes("rise_min") / 2
 	switch {
 	case !two || h.From == 0:
 		h.Low, h.From = [2]int32{now, now}, x.Time
-	case x.Time-h.From >= span:
+	case x.Time-h.From >= r.span:
 		h.Low, h.From = [2]int32{now, h.Low[0]}, x.Time
 	default:
 		h.Low[0] = min(h.Low[0], now)
@@ -174,9 +187,9 @@ func (r *portTemperature) judge(both, low int64, two bool) level {
 	switch {
 	case !two:
 		return none
-	case both >= int64(r.t["critical_c"]*1000):
+	case both >= r.critical:
 		return critical
-	case both >= int64(r.t["warn_c"]*1000), both-low >= int64(r.t["rise_c"]*1000):
+	case both >= r.warn, both-low >= r.rise:
 		return warning
 	}
 	return none

@@ -24,6 +24,10 @@ func (s *sketch) add(at devices.Millis, mW int64) {
 	if s.W == nil {
 		s.Begin, s.Width, s.W = at, sketchWidth, make([]int32, 0, sketchSize)
 	}
+	if since := at - s.Begin - devices.Millis(len(s.W)-1)*s.Width; since >= 0 && since < s.Width && len(s.W) > 0 {
+		s.join(mW)
+		return
+	}
 	for at-s.Begin >= sketchSize*s.Width {
 		s.halve()
 	}
@@ -38,8 +42,14 @@ func (s *sketch) add(at devices.Millis, mW int64) {
 		s.W, s.N = append(s.W, int32(mW)), 1
 		return
 	}
+	s.join(mW)
+}
+
+// join takes a sample into the newest point.
+func (s *sketch) join(mW int64) {
 	s.N++
-	s.W[i] += (int32(mW) - s.W[i]) / s.N
+	last := &s.W[len(s.W)-1]
+	*last += (int32(mW) - *last) / s.N
 }
 
 // halve makes one point of two.

@@ -3,7 +3,6 @@ package safety
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"pilewatch/devices"
 )
@@ -16,36 +15,24 @@ const (
 	tickCount = 48
 )
 
-// tick is the mean power of about a minute, or one report where a pile reports
-// more seldom.
-type tick struct {
-	T int32 // tenths of a second since the model began
-	W int32 // mW
-}
-
-// ticks are those of a stretch without a rest, 0 the newest.
+// ticks are those of a stretch without a rest, 0 the newest. A tick is the mean
+// power of about a minute, or one report where a pile reports more seldom. They are
+// looked through far more often than one is added: so they stand in order.
 type ticks struct {
-	ring [tickCount]tick
-	head int
-	n    int
+	n int
+	t [tickCount]int32 // tenths of a second since the model began
+	w [tickCount]int32 // mW
 }
 
-func (r *ticks) push(t tick) {
-	r.head = (r.head + 1) % tickCount
-	r.ring[r.head] = t
+func (r *ticks) push(t, w int32) {
 	r.n = min(r.n+1, tickCount)
-}
-
-func (r *ticks) at(i int) tick {
-	i = r.head - i
-	if i < 0 {
-		i += tickCount
-	}
-	return r.ring[i]
+	copy(r.t[1:r.n], r.t[:])
+	copy(r.w[1:r.n], r.w[:])
+	r.t[0], r.w[0] = t, w
 }
 
 // age is how long before the newest tick the i-th was.
-func (r *ticks) age(i int) devices.Millis { return devices.Millis(r.ring[r.head].T-r.at(i).T) * 100 }
+func (r *ticks) age(i int) devices.Millis { return devices.Millis(r.t[0]-r.t[i]) * 100 }
 
 // until gives the oldest tick that is at most so old, counting from tick i.
 func (r *ticks) until(i int, age devices.Millis) int {
@@ -59,46 +46,49 @@ func (r *ticks) until(i int, age devices.Millis) int {
 const medianOf = 5
 
 // median is that of the ticks from i to j, of medianOf at most.
-func (r *ticks) median(i, j int) int32 { return r.rank(i, j, 2) }
-
-// low is the second smallest of the ticks from i to j, the smallest of three or fewer.
-func (r *ticks) low(i, j int) int32 { return r.rank(i, j, 0) }
-
-// rank sorts up to medianOf ticks from i on: 2 is their middle, 0 the lowest but
-// for one outlier.
-func (r *ticks) rank(i, j, how int) int32 {
+func (r *ticks) median(i, j int) int32 {
 	var b [medianOf]int32
-	j = min(j, r.n-1, i+medianOf-1)
-	for k := i; k <= j; k++ {
-		b[k-i] = r.at(k).W
-	}
-	s := b[:j-i+1]
-	slices.Sort(s)
-	switch {
-	case how == 2:
-		return s[len(s)/2]
-	case len(s) > 3:
+	s := sortedInto(b[:], r.some(i, j))
+	return s[len(s)/2]
+}
+
+// low is the second smallest of the ticks from i to j, of medianOf at most; the
+// smallest of three or fewer.
+func (r *ticks) low(i, j int) int32 {
+	var b [medianOf]int32
+	s := sortedInto(b[:], r.some(i, j))
+	if len(s) > 3 {
 		return s[1]
 	}
 	return s[0]
 }
 
+// some are the powers of the ticks from i to j, of medianOf at most.
+func (r *ticks) some(i, j int) []int32 { return r.w[i : min(j, r.n-1, i+medianOf-1)+1] }
+
 // sorted puts the powers of the ticks from i to j into b, ascending.
 func (r *ticks) sorted(b *[tickCount]int32, i, j int) []int32 {
-	n := 0
-	for k := max(0, i); k <= min(j, r.n-1); k++ {
-		b[n] = r.at(k).W
-		n++
+	return sortedInto(b[:], r.w[max(0, i):max(0, min(j, r.n-1)+1)])
+}
+
+// sortedInto copies numbers to where they stand in order. They are few, or fall as
+// a taper does, which is in order nearly.
+func sortedInto(b, from []int32) []int32 {
+	for n, w := range from {
+		k := n
+		for ; k > 0 && b[k-1] > w; k-- {
+			b[k] = b[k-1]
+		}
+		b[k] = w
 	}
-	slices.Sort(b[:n])
-	return b[:n]
+	return b[:len(from)]
 }
 
 // span gives the lowest and the highest of the ticks from i to j.
 func (r *ticks) span(i, j int) (low, high int32) {
-	low, high = r.at(i).W, r.at(i).W
-	for k := i + 1; k <= j; k++ {
-		low, high = min(low, r.at(k).W), max(high, r.at(k).W)
+	low, high = r.w[i], r.w[i]
+	for _, w := range r.w[i+1 : j+1] {
+		low, high = min(low, w), max(high, w)
 	}
 	return low, high
 }
@@ -112,11 +102,25 @@ func (r *ticks) middle(i, j int) int32 {
 	return 0
 }
 
+// middleWithin reports whether the median of the ticks from i to j lies between two powers.
+func (r *ticks) middleWithin(i, j int, low, high int32) bool {
+	under, over := 0, 0
+	for _, w := range r.w[i : j+1] {
+		if w < low {
+			under++
+		} else if w > high {
+			over++
+		}
+	}
+	n := j + 1 - i
+	return under <= n/2 && over < n-n/2
+}
+
 // MarshalJSON writes the ticks as one flat list, oldest first.
 func (r ticks) MarshalJSON() ([]byte, error) {
 	flat := make([]int32, 0, 2*r.n)
 	for i := r.n - 1; i >= 0; i-- {
-		flat = append(flat, r.at(i).T, r.at(i).W)
+		flat = append(flat, r.t[i], r.w[i])
 	}
 	return json.Marshal(flat)
 }
@@ -132,7 +136,7 @@ func (r *ticks) UnmarshalJSON(b []byte) error {
 	}
 	*r = ticks{}
 	for i := 0; i < len(flat); i += 2 {
-		r.push(tick{flat[i], flat[i+1]})
+		r.push(flat[i], flat[i+1])
 	}
 	return nil
 }

@@ -33,7 +33,8 @@ const (
 type window struct {
 	base devices.Millis
 	ring []packed
-	head int // the oldest, when the ring is full
+	head int   // the oldest, when the ring is full
+	top  int32 // mW: no sample is over it
 }
 
 // packed is a sample as it is kept: a city has a million ports.
@@ -46,14 +47,25 @@ func (w *window) len() int { return len(w.ring) }
 
 // at gives the i-th sample from the newest: 0 is the newest.
 func (w *window) at(i int) sample {
-	n := len(w.ring)
-	x := &w.ring[(w.head+n-1-i)%n]
+	x := w.packed(i)
 	return sample{w.base + devices.Millis(x.After), x.W, x.Reg}
 }
 
-func (w *window) newest() *packed {
-	n := len(w.ring)
-	return &w.ring[(w.head+n-1)%n]
+func (w *window) packed(i int) *packed {
+	if i = w.head - 1 - i; i < 0 {
+		i += len(w.ring)
+	}
+	return &w.ring[i]
+}
+
+// join makes the newest sample the mean of n readings, of which s is the newest.
+func (w *window) join(s sample, n int64) {
+	last := w.packed(0)
+	last.W += int32(int64(s.W-last.W) / n)
+	if last.Reg >= 0 && s.Reg >= 0 {
+		last.Reg += s.Reg
+	}
+	w.top = max(w.top, last.W)
 }
 
 // pack gives a sample as it is kept. The base moves on once in 49 days; over a hole
@@ -83,7 +95,20 @@ func (w *window) push(s sample) {
 		w.ring = append(w.ring, x)
 	default:
 		w.ring[w.head] = x
-		w.head = (w.head + 1) % windowSize
+		w.head++
+	}
+	w.top = max(w.top, x.W)
+	if w.head == windowSize {
+		w.head = 0
+		w.look()
+	}
+}
+
+// look finds the highest sample.
+func (w *window) look() {
+	w.top = 0
+	for i := range w.ring {
+		w.top = max(w.top, w.ring[i].W)
 	}
 }
 
@@ -96,6 +121,7 @@ func (w *window) pushIdle(s sample) {
 			few.ring = append(few.ring, few.pack(w.at(i)))
 		}
 		*w = few
+		w.look()
 	}
 	if len(w.ring) == idleSize {
 		copy(w.ring, w.ring[1:])
@@ -103,6 +129,7 @@ func (w *window) pushIdle(s sample) {
 	}
 	x := w.pack(s)
 	w.ring = append(w.ring, x)
+	w.top = max(w.top, x.W)
 }
 
 // cut forgets what is not after an instant, but for the newest sample.
