@@ -51,9 +51,9 @@ type Options struct {
 
 const (
 	defaultMax = 5000
-	saveEvery  = time.Second            // a cursor is written at most this often
-	saveAtStop = 3 * time.Second        // how long the last writing may take
-	lookEvery  = 100 * time.Millisecond // whether a full delivery waits
+	saveEvery  = time.Second           // a cursor is written at most this often
+	saveAtStop = 3 * time.Second       // how long the last writing may take
+	lookEvery  = 20 * time.Millisecond // whether a full delivery waits
 )
 
 // Runner delivers the journal to one consumer. Run may be called once; the other

@@ -81,7 +81,7 @@ func (p Packed) whole() bool {
 // entries, which a restart reads in a fraction of a second. A large one is written
 // less often, so that writing it stays a few hundredths of what the entries
 // between cost, and after 6 million at the latest, some seconds of a restart.
-func CheckpointAfter(bytes int) int { return max(200_000, min(bytes/8, 6_000_000)) }
+func CheckpointAfter(bytes int) int { return max(200_000, min(bytes/4, 6_000_000)) }
 
 func (l *Ledger) putCheckpoint(ctx context.Context, tx *sql.Tx, name string, c Checkpoint) error {
 	_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO checkpoint (name, seq, sum, body) VALUES (?, ?, ?, ?)", name, c.Seq, c.State.sum, nonNil(c.State.body))

@@ -52,11 +52,8 @@ func (b *batch) start(line int) int {
 	return b.ends[line-1]
 }
 
-// text copies the lines from i to j: the library's compressor may still read it
-// when a failed write has returned.
-func (b *batch) text(i, j int) string {
-	return string(b.enc.lines[b.start(i):b.start(j)])
-}
+// text gives the lines from i to j, until the next is added.
+func (b *batch) text(i, j int) []byte { return b.enc.lines[b.start(i):b.start(j)] }
 
 var errNoLine = errors.New("it can't be written as line protocol")
 

@@ -59,6 +59,7 @@ type Consumer struct {
 	client   influxdb.Client
 	write    api.WriteAPIBlocking
 	http     *doer
+	packer   *packer
 	batch    *batch
 	next     ledger.Seq // the first entry that is not in a batch yet
 	answered bool       // InfluxDB did, since Consume was called
@@ -90,7 +91,7 @@ func New(o Options) (*Consumer, error) {
 	lib.HTTPOptions().SetHTTPDoer(brief{h})
 	client := influxdb.NewClientWithOptions(strings.TrimSuffix(o.URL, "/"), "", lib)
 	return &Consumer{
-		opts: o, log: o.Log.With("sink", Name), address: u.Redacted(), client: client, write: client.WriteAPIBlocking(o.Org, o.Bucket), http: h,
+		opts: o, log: o.Log.With("sink", Name), address: u.Redacted(), client: client, write: client.WriteAPIBlocking(o.Org, o.Bucket), http: h, packer: newPacker(),
 		batch:    newBatch(o.Estate),
 		badLines: quiet{most: 3}, tooOld: quiet{most: 1},
 	}, nil

@@ -2,9 +2,7 @@ package influx
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -14,26 +12,19 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// doer sends the library's requests. It compresses them (the library's own gzip
-// costs five times as much, more than all else that a point costs), adds the
-// token, follows no redirect (that would turn a write into a read of some page,
-// and its 200 into a success), and does not take somebody's web page for a
+// doer sends the library's requests. It says that what they carry is compressed,
+// adds the token, follows no redirect (that would turn a write into a read of some
+// page, and its 200 into a success), and does not take somebody's web page for a
 // success. It is for one goroutine.
 type doer struct {
 	client *http.Client
 	token  func() (string, error)
-	zip    *gzip.Writer
-	read   []byte    // what is compressed next
-	packed int       // bytes of the last request
 	clock  time.Time // what the server's last answer says it is; zero where it does not
 }
 
 func newDoer(timeout time.Duration, token func() (string, error)) *doer {
-	zip, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a good one
 	return &doer{
 		token: token,
-		zip:   zip,
-		read:  make([]byte, 64<<10),
 		client: &http.Client{
 			Timeout: timeout,
 			Transport: &http.Transport{
@@ -62,8 +53,8 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 			req.Header.Set("Authorization", "Token "+token)
 		}
 	}
-	if err := d.compress(req); err != nil {
-		return nil, err
+	if req.Body != nil {
+		req.Header.Set("Content-Encoding", "gzip")
 	}
 	resp, err := d.client.Do(req)
 	if err != nil {
@@ -76,24 +67,24 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// compress puts the body's gzip in its place. The memory is the request's own:
-// the transport may still read it when a failed request has returned.
-func (d *doer) compress(req *http.Request) error {
-	if req.Body == nil {
-		return nil
-	}
-	var b bytes.Buffer
-	b.Grow(d.packed + d.packed/8)
-	d.zip.Reset(&b)
-	// Without this, the text would be copied as a whole: neither side has the other's kind of call.
-	_, err := io.CopyBuffer(d.zip, struct{ io.Reader }{req.Body}, d.read)
-	if err = errors.Join(err, d.zip.Close(), req.Body.Close()); err != nil {
-		return fmt.Errorf("compressing a request: %w", err)
-	}
-	d.packed = b.Len()
-	req.Header.Set("Content-Encoding", "gzip")
-	req.ContentLength = int64(b.Len())
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }
-	req.Body, err = req.GetBody()
-	return err
+// packer compresses the text of a request. The library's own gzip costs five times
+// as much, more than all else that a point costs. It is for one goroutine.
+type packer struct {
+	zip *gzip.Writer
+	out bytes.Buffer
+}
+
+func newPacker() *packer {
+	zip, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a good one
+	return &packer{zip: zip}
+}
+
+// pack gives the gzip of text, in memory of its own: the transport may still read it
+// when a failed request has returned.
+func (p *packer) pack(text []byte) string {
+	p.out.Reset()
+	p.zip.Reset(&p.out)
+	_, _ = p.zip.Write(text) // into memory: neither fails
+	_ = p.zip.Close()
+	return p.out.String()
 }

@@ -105,7 +105,7 @@ func TestRealInfluxRefusesATypeConflictAndNothingElse(t *testing.T) {
 	s := realserver.Influx(t)
 	s.CreateDatabase("pilewatch")
 	c, b, log := realConsumer(t, s.URL, "pilewatch", "")
-	if bad, err := c.post(t.Context(), fmt.Sprintf("port_power,pile=other state=1i %d\n", int64(t0)*1_000_000)); bad != nil || err != nil {
+	if bad, err := c.post(t.Context(), fmt.Appendf(nil, "port_power,pile=other state=1i %d\n", int64(t0)*1_000_000)); bad != nil || err != nil {
 		t.Fatal(bad, err)
 	}
 	const n = 5000

@@ -47,9 +47,10 @@ func (c *Consumer) send(ctx context.Context) error {
 }
 
 // post writes text in one request, and says what InfluxDB refused of it. An
-// error means that it has to be tried again.
-func (c *Consumer) post(ctx context.Context, text string) (*refusal, error) {
-	err := c.write.WriteRecord(ctx, text)
+// error means that it has to be tried again. The library takes a record for what
+// it is to send, and looks at nothing in it.
+func (c *Consumer) post(ctx context.Context, text []byte) (*refusal, error) {
+	err := c.write.WriteRecord(ctx, c.packer.pack(text))
 	if err == nil {
 		return nil, nil
 	}
@@ -63,7 +64,7 @@ func isTimeout(err error) bool {
 }
 
 // probe is line protocol without a point.
-const probe = "# pilewatch\n"
+var probe = []byte("# pilewatch\n")
 
 // blame makes sure that a refusal is the line's fault: where InfluxDB says the
 // same of a request without a point, it is the request that is wrong.
@@ -85,7 +86,7 @@ func (c *Consumer) giveUp(ctx context.Context, i, j int, bad *refusal) error {
 	}
 	lines := make([]string, 0, j-i)
 	for k := i; k < j; k++ {
-		lines = append(lines, strings.TrimSuffix(c.batch.text(k, k+1), "\n"))
+		lines = append(lines, strings.TrimSuffix(string(c.batch.text(k, k+1)), "\n"))
 	}
 	if err := c.keep(ctx, bad.reason, lines...); err != nil {
 		return err
