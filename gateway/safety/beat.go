@@ -11,18 +11,22 @@ import (
 // again far over what is left then: what stands by beside a fridge is no reason
 // to miss it.
 type beat struct {
-	On    [beats]devices.Millis `json:"on"`  // how long, newest first
-	Off   [beats]devices.Millis `json:"off"` // the rests before them
-	W     [beats]int32          `json:"w"`   // mW
-	N     int32                 `json:"n"`
-	End   devices.Millis        `json:"end"`             // of the newest
-	Since devices.Millis        `json:"since,omitempty"` // it is on since then; 0: off
-	Last  devices.Millis        `json:"last,omitempty"`  // newest reading that was on
-	Level int32                 `json:"level,omitempty"` // mW, the mean since then
-	Count int32                 `json:"count,omitempty"` // readings in it
-	Now   int32                 `json:"now,omitempty"`   // mW, of the newest that was on
-	Base  int32                 `json:"base,omitempty"`  // mW, the least since it is off
-	Told  devices.Millis        `json:"told,omitempty"`  // when it was found last
+	Since devices.Millis `json:"since,omitempty"` // it is on since then; 0: off
+	Level int32          `json:"level,omitempty"` // mW, the mean since then
+	Count int32          `json:"count,omitempty"` // readings in it
+	Now   int32          `json:"now,omitempty"`   // mW, of the newest that was on
+	Base  int32          `json:"base,omitempty"`  // mW, the least since it is off
+	turns *turns         // nil before the first is over
+}
+
+// turns are the last times that a load was on.
+type turns struct {
+	On   [beats]devices.Millis `json:"on,omitzero"`    // how long, newest first
+	Off  [beats]devices.Millis `json:"off,omitzero"`   // the rests before them
+	W    [beats]int32          `json:"w,omitzero"`     // mW
+	N    int32                 `json:"n,omitempty"`    //
+	End  devices.Millis        `json:"end,omitempty"`  // of the newest
+	Told devices.Millis        `json:"told,omitempty"` // when a beat was found last
 }
 
 const (
@@ -48,18 +52,29 @@ func (b *beat) follow(now devices.Millis, mW int32) finding {
 	default:
 		b.Count++
 		b.Level += (mW - b.Level) / b.Count
-		b.Last, b.Now = now, mW
+		b.Now = mW
 	}
 	return finding{}
 }
 
 func (b *beat) on(now devices.Millis, mW int32) {
-	copy(b.Off[1:], b.Off[:])
-	b.Off[0] = 0
-	if b.End != 0 {
-		b.Off[0] = now - b.End
+	if t := b.turns; t != nil {
+		copy(t.Off[1:], t.Off[:])
+		t.Off[0] = 0
+		if t.End != 0 {
+			t.Off[0] = now - t.End
+		}
 	}
-	b.Since, b.Last, b.Level, b.Count, b.Now = now, now, mW, 1, mW
+	b.Since, b.Level, b.Count, b.Now = now, mW, 1, mW
+}
+
+// forget begins anew, but for when a beat was found last.
+func (b *beat) forget() {
+	was := b.turns
+	*b = beat{}
+	if was != nil && was.Told != 0 {
+		b.turns = &turns{Told: was.Told}
+	}
 }
 
 // off: a thermostat's load is on for about as long each time, off for about as
@@ -69,24 +84,31 @@ func (b *beat) off(now devices.Millis) (f finding) {
 	if b.Since == 0 {
 		return f
 	}
-	copy(b.On[1:], b.On[:])
-	copy(b.W[1:], b.W[:])
-	b.On[0], b.W[0], b.End, b.Since = now-b.Since, b.Level, now, 0
-	b.N++
+	if b.turns == nil {
+		b.turns = &turns{}
+	}
+	t := b.turns
+	copy(t.On[1:], t.On[:])
+	copy(t.W[1:], t.W[:])
+	t.On[0], t.W[0], t.End, b.Since = now-b.Since, b.Level, now, 0
+	t.N++
 	if b.Count < 2 && b.Level < singleLeast {
-		b.N = 0
+		t.N = 0
 	}
-	if b.N < beats || slices.Min(b.W[:]) < 15_000 || b.Now < b.Level*7/10 {
+	if t.N < beats || b.Now < b.Level*7/10 || !t.even() || t.Told != 0 && now-t.Told < beatTold {
 		return f
 	}
-	on, off := slices.Max(b.On[:]), slices.Max(b.Off[:beats-1])
-	if slices.Min(b.On[:]) < 2*minute || on > 60*minute || on*10 > slices.Min(b.On[:])*25 ||
-		off*10 > slices.Min(b.Off[:beats-1])*30 || int64(slices.Max(b.W[:]))*100 > int64(slices.Min(b.W[:]))*120 || on > off*4 {
-		return f
+	t.Told = now
+	return finding{After: t.W[0], Before: int32(slices.Max(t.On[:]) / minute), Times: t.N}
+}
+
+// even reports whether the turns are about as long, as far apart and as strong.
+func (t *turns) even() bool {
+	on, off := slices.Max(t.On[:]), slices.Max(t.Off[:beats-1])
+	switch {
+	case slices.Min(t.W[:]) < 15_000, slices.Min(t.On[:]) < 2*minute, on > 60*minute, on > off*4:
+		return false
 	}
-	if b.Told != 0 && now-b.Told < beatTold {
-		return f
-	}
-	b.Told = now
-	return finding{After: b.W[0], Before: int32(on / minute), Times: b.N}
+	return on*10 <= slices.Min(t.On[:])*25 && off*10 <= slices.Min(t.Off[:beats-1])*30 &&
+		int64(slices.Max(t.W[:]))*100 <= int64(slices.Min(t.W[:]))*120
 }

@@ -22,7 +22,7 @@ type cardMemory struct {
 
 // charged is a charge that is over.
 type charged struct {
-	ID    string         `json:"id"`
+	ID    string         `json:"id,omitempty"` // where it may go on
 	Start devices.Millis `json:"start"`
 	End   devices.Millis `json:"end"`
 	MWh   int64          `json:"mwh"`
@@ -59,7 +59,10 @@ func (e *Engine) remember(change session.ChangeKind, s *session.Session, level i
 	if change != session.Closed {
 		return
 	}
-	x := charged{ID: s.ID, Start: s.Start, End: s.End, MWh: s.EnergyMWh, Level: level, Ended: full || s.Reason == "full" || s.Reason == session.ReasonLowPower}
+	x := charged{Start: s.Start, End: s.End, MWh: s.EnergyMWh, Level: level, Ended: full || s.Reason == "full" || s.Reason == session.ReasonLowPower}
+	if reopens(s) {
+		x.ID = s.ID
+	}
 	if month := s.End.Time().In(e.loc).Format("2006-01"); month != c.Month {
 		c.Month, c.MonthMWh = month, 0
 	}
@@ -68,11 +71,17 @@ func (e *Engine) remember(change session.ChangeKind, s *session.Session, level i
 		c.Charges = slices.Delete(c.Charges, k, k+1)
 	}
 	c.MonthMWh += x.MWh
-	if len(c.Charges) == keepCharges {
+	if n := len(c.Charges); n == keepCharges {
 		c.Charges = slices.Delete(c.Charges, 0, 1)
+	} else if n == cap(c.Charges) {
+		c.Charges = append(make([]charged, 0, min(n+n/2+1, keepCharges)), c.Charges...)
 	}
 	c.Charges = append(c.Charges, x)
 }
+
+// reopens reports whether a session that is closed may be opened again: the clock
+// may have closed it, which its reason does not say where it was settled.
+func reopens(s *session.Session) bool { return s.Reason == session.ReasonLost || s.SettledMWh >= 0 }
 
 // home is the household of a card, the sum of its bikes, and whether a courier is
 // among them; "" for a card that is not registered.

@@ -38,7 +38,7 @@ func (r *cyclingLoad) see(p *port, stands level) level {
 
 func (r *cyclingLoad) tell(p *port, _ level) story {
 	k := p.Charge.newest(beating, peaks, settled)
-	f := p.Charge.Model.Found[k]
+	f := p.Charge.Model.found(k)
 	s := story{suspicion: "appliance"}
 	switch k {
 	case beating:

@@ -42,8 +42,7 @@ func (r *deviceAlarm) event(e *Engine, a *active, at place, ev *devices.Event) {
 	if ev.Kind != devices.EventAlarm {
 		return
 	}
-	p := at.port
-	kind := ev.Alarm
+	kind, p := ev.Alarm, at.port.more()
 	if !slices.Contains(devices.Alarms, kind) {
 		kind = "other"
 	}
@@ -63,15 +62,15 @@ func (r *deviceAlarm) event(e *Engine, a *active, at place, ev *devices.Event) {
 
 // reading clears alarms that are over, of the port and of its pile.
 func (r *deviceAlarm) reading(e *Engine, a *active, at place, now *devices.Reading) {
-	if len(at.port.Alarms) == 0 && len(at.pile.Whole.Alarms) == 0 {
-		return
-	}
 	r.over(e, a, at, now)
-	r.over(e, a, place{at.pile, &at.pile.Whole}, now)
+	r.over(e, a, place{at.pile, at.pile.Whole}, now)
 }
 
 func (r *deviceAlarm) over(e *Engine, a *active, at place, now *devices.Reading) {
-	at.port.Alarms = slices.DeleteFunc(at.port.Alarms, func(x alarm) bool {
+	if at.port == nil || at.port.Rare == nil || len(at.port.Rare.Alarms) == 0 {
+		return
+	}
+	at.port.Rare.Alarms = slices.DeleteFunc(at.port.Rare.Alarms, func(x alarm) bool {
 		age := now.Time - x.Last
 		if over := age >= r.hold && sound(now.State) || age >= r.quiet; !over {
 			return false

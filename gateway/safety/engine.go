@@ -79,10 +79,10 @@ type pile struct {
 	Interval devices.Millis `json:"interval,omitempty"`  // between its words
 	Will     devices.Millis `json:"will,omitempty"`      // receipt of its last will, when it has not spoken since
 	Out      bool           `json:"out,omitempty"`       // one of the standing outage
-	Whole    port           `json:"whole"`               // port 0: the pile as a whole
-	Ports    []*port        `json:"ports,omitempty"`     // ascending by number
 	PortsMWh int64          `json:"ports_mwh,omitempty"` // what its ports delivered, as far as readings tell
-	Meter    meter          `json:"meter"`
+	Whole    *port          `json:"-"`                   // port 0: the pile as a whole; nil while nothing is said of it
+	Ports    []*port        `json:"-"`                   // ascending by number
+	Meter    *meter         `json:"meter,omitempty"`     // nil for a pile without one
 }
 
 // registry is what the rules use of the settings.
@@ -201,13 +201,17 @@ func (e *Engine) settle() {
 	at := *e.due
 	e.due = nil
 	at.port.ask(&e.limits)
-	any := at.port.Flags.stand()
+	flags := at.port.flags()
+	charges, flagged := at.port.Charge.open(), flags.stand()
 	for i := range e.watchers {
 		w, stands := &e.watchers[i], none
-		if any {
-			stands = at.port.Flags.level(w.ID)
+		switch {
+		case flagged:
+			stands = flags.level(w.ID)
+		case w.ofCharge && !charges:
+			continue // none: most ports, most of the time
 		}
-		if l := w.see(at.port, stands); l > unsure || stands > none {
+		if l := w.see(at.port, stands); l > unsure && l != stands {
 			e.judge(w, at, l, stands)
 		}
 	}
@@ -230,8 +234,8 @@ func (e *Engine) reading(r *devices.Reading, received devices.Millis) {
 		e.listeners[i].reading(e, e.listeners[i].active, at, r)
 	}
 	at.port.State = r.State
-	if r.State == devices.StateFull {
-		at.port.Charge.Full = true
+	if c := at.port.Charge; c != nil && r.State == devices.StateFull {
+		c.Full = true
 	}
 	if at.port.take(r) {
 		p.PortsMWh += at.port.stepMWh()
@@ -242,10 +246,7 @@ func (e *Engine) reading(r *devices.Reading, received devices.Millis) {
 
 func (e *Engine) event(ev *devices.Event, received devices.Millis) {
 	p := e.hear(ev.Pile, received)
-	at := place{p, &p.Whole}
-	if ev.Port != 0 {
-		at.port = p.port(ev.Port)
-	}
+	at := place{p, p.place(ev.Port)}
 	for i := range e.listeners {
 		e.listeners[i].event(e, e.listeners[i].active, at, ev)
 	}
@@ -272,9 +273,8 @@ func (e *Engine) configure(s *session.Settings) {
 func (e *Engine) session(change session.ChangeKind, s *session.Session) {
 	p := e.pile(s.Pile)
 	at := place{p, p.port(s.Port)}
-	c := &at.port.Charge
-	early, full := c.early(s), c.full(s)
-	e.takeSession(change, s, at, c)
+	early, full := at.port.Charge.early(s), at.port.Charge.full(s)
+	e.takeSession(change, s, at)
 	e.remember(change, s, early, full)
 	for _, f := range e.followers {
 		f.d.(follower).follow(e, f.active, at, change, s)
@@ -282,12 +282,13 @@ func (e *Engine) session(change session.ChangeKind, s *session.Session) {
 }
 
 // takeSession lets the port take over what changed.
-func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at place, c *charge) {
+func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at place) {
+	c := at.port.Charge
 	switch {
-	case change == session.Opened, change == session.Reopened && c.ID != s.ID:
+	case change == session.Opened, change == session.Reopened && !c.of(s):
 		at.port.begin(s)
-		c.PackMWh = e.pack(s.Card)
-	case c.ID != s.ID: // an order that was settled late, or an older session
+		at.port.Charge.PackMWh = e.pack(s.Card)
+	case !c.of(s): // an order that was settled late, or an older session
 		return
 	case change == session.Updated:
 		c.name(s)
@@ -300,8 +301,11 @@ func (e *Engine) takeSession(change session.ChangeKind, s *session.Session, at p
 			curve = c.Model.Curve.curve()
 		}
 		at.port.end(s.End)
-		at.port.Floats = s.Reason == session.ReasonLowPower
+		at.port.float(s.Reason == session.ReasonLowPower)
 		e.clearSession(at, s.End, curve)
+		if !reopens(s) {
+			at.port.Charge = nil
+		}
 	}
 }
 
@@ -329,6 +333,17 @@ func (e *Engine) pile(name string) *pile {
 	}
 	e.latest = p
 	return p
+}
+
+// place finds a port, or the pile as a whole: port 0.
+func (p *pile) place(number uint8) *port {
+	if number != 0 {
+		return p.port(number)
+	}
+	if p.Whole == nil {
+		p.Whole = &port{}
+	}
+	return p.Whole
 }
 
 // port finds a port, or begins to remember it.

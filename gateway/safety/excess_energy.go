@@ -33,9 +33,9 @@ func newExcessEnergy(t thresholds) detector {
 }
 
 func (r *excessEnergy) see(p *port, stands level) level {
-	c := &p.Charge
+	c := p.Charge
 	switch {
-	case !c.Open:
+	case !c.open():
 		return none
 	case c.EnergyMWh > r.critical:
 		return critical
@@ -56,7 +56,7 @@ func (r *excessEnergy) limit(c *charge) int64 {
 }
 
 func (r *excessEnergy) tell(p *port, l level) story {
-	c := &p.Charge
+	c := p.Charge
 	limit := r.critical
 	if l != critical {
 		limit = r.limit(c)

@@ -90,7 +90,7 @@ func (e *Engine) flagsAt(at place) *flags {
 	if at.pile == nil {
 		return &e.flags
 	}
-	return &at.port.Flags
+	return &at.port.more().Flags
 }
 
 // raise raises a flag, or its severity where one stands.
@@ -113,8 +113,7 @@ func (e *Engine) raise(at place, rule *active, what string, l level, when device
 		f.Household, f.Building = s.household, s.building
 	}
 	card := ""
-	if at.pile != nil && at.port.Charge.Open {
-		c := &at.port.Charge
+	if c := at.port.charging(); c != nil {
 		c.join(rule.ID, &s)
 		card = c.Card
 		if s.numbers != nil {
@@ -139,7 +138,7 @@ func (e *Engine) locate(f *ledger.Flag, at place) {
 	}
 	f.Pile, f.Port = at.pile.Name, at.port.Number
 	f.Building = e.registry.Piles[f.Pile].Building
-	if c := &at.port.Charge; c.Open {
+	if c := at.port.charging(); c != nil {
 		f.SessionID, f.Household = c.ID, c.Household
 		if c.Building != "" {
 			f.Building = c.Building
@@ -170,7 +169,11 @@ func freshID(rule, what string, at place, when devices.Millis, last string) stri
 
 // clear clears a flag that stands.
 func (e *Engine) clear(at place, rule, what string, when devices.Millis) {
-	if row := e.flagsAt(at).find(rule, what); row != nil {
+	all := e.flags
+	if at.pile != nil {
+		all = at.port.flags()
+	}
+	if row := all.find(rule, what); row != nil {
 		e.clearRow(row, when)
 	}
 }
@@ -189,7 +192,7 @@ func (e *Engine) clearRow(row *standing, when devices.Millis) {
 // whole curve goes into the evidence then, for verdicts that outlive the readings.
 func (e *Engine) clearSession(at place, end devices.Millis, curve [][2]float64) {
 	for i := range e.watchers {
-		row := at.port.Flags.find(e.watchers[i].ID, "")
+		row := at.port.flags().find(e.watchers[i].ID, "")
 		if row != nil && row.Flag != nil && row.Flag.SessionID == at.port.Charge.ID {
 			row.Flag.Evidence = withCurve(row.Flag.Evidence, curve)
 			e.clearRow(row, end)

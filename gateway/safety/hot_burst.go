@@ -43,7 +43,11 @@ func newHotBurst(t thresholds) detector {
 }
 
 func (r *hotBurst) see(p *port, stands level) level {
-	if stands == none && (int64(p.Recent.top) < r.power || int64(p.Recent.at(0).W) < r.power && (p.Recent.len() < 2 || int64(p.Recent.at(1).W) < r.power)) {
+	if stands == none && p.Recent.top() < r.power {
+		return none
+	}
+	last, ok := p.Recent.last()
+	if stands == none && int64(p.Recent.newest.W) < r.power && (!ok || int64(last.W) < r.power) {
 		return none // only a sample over the threshold, or the one after it, raises
 	}
 	n, held, confirmed := r.burst(p)
@@ -59,21 +63,20 @@ func (r *hotBurst) see(p *port, stands level) level {
 // burst looks at the last window: how many samples are over the threshold, how
 // long they stand for, and whether the register confirms one.
 func (r *hotBurst) burst(p *port) (n int, held devices.Millis, confirmed bool) {
-	w := &p.Recent
-	now := w.at(0).T
-	for i := 0; i < w.len() && now-w.at(i).T <= r.window; i++ {
-		s := w.at(i)
-		if int64(s.W) < r.power {
+	var b [windowSize]sample
+	all := p.Recent.back(&b, r.window)
+	for i, s := range all {
+		if int64(s.W) < r.power || all[0].T-s.T > r.window {
 			continue
 		}
 		n++
 		span := devices.Millis(0)
-		if i+1 < w.len() {
-			span = s.T - w.at(i+1).T
-			confirmed = confirmed || r.extra(w.at(i+1).W, s.Reg, span)
+		if i+1 < len(all) {
+			span = s.T - all[i+1].T
+			confirmed = confirmed || r.extra(all[i+1].W, s.Reg, span)
 		}
 		if i > 0 {
-			next := w.at(i - 1)
+			next := all[i-1]
 			span = max(span, next.T-s.T)
 			confirmed = confirmed || r.extra(next.W, next.Reg, next.T-s.T)
 		}
@@ -90,8 +93,11 @@ func (r *hotBurst) extra(quiet, reg int32, span devices.Millis) bool {
 
 func (r *hotBurst) tell(p *port, _ level) story {
 	var peak int64
-	for i := 0; i < p.Recent.len() && p.Recent.at(0).T-p.Recent.at(i).T <= r.window; i++ {
-		peak = max(peak, int64(p.Recent.at(i).W))
+	var b [windowSize]sample
+	for _, x := range p.Recent.back(&b, r.window) {
+		if p.Recent.newest.T-x.T <= r.window {
+			peak = max(peak, int64(x.W))
+		}
 	}
 	_, held, confirmed := r.burst(p)
 	s := story{suspicion: "appliance"}

@@ -232,7 +232,7 @@ func (r *silentBike) usual(m *cardMemory) (devices.Millis, int) {
 // away reports whether a pile is flagged as offline, alone or with its group.
 func (e *Engine) away(name string) bool {
 	p := e.piles[name]
-	return p != nil && (p.Out || p.Whole.Flags.level("pile_offline") > none)
+	return p != nil && (p.Out || p.Whole.flags().level("pile_offline") > none)
 }
 
 // zombieBike sees a registered card that has not been used for 90 days (僵尸车),
@@ -283,15 +283,18 @@ func (r *zombieBike) hour(e *Engine, a *active, now devices.Millis) {
 //
 // How it can be wrong: a battery that is nearly full when it is plugged in, a new
 // bike, a family's second bike on the card.
-type profileMismatch struct{ t thresholds }
+type profileMismatch struct {
+	t        thresholds
+	perMille int64
+}
 
 var profileMismatchDefaults = map[string]float64{"percent": 30, "sessions": 5, "days": 30}
 
-func newProfileMismatch(t thresholds) detector { return &profileMismatch{t} }
+func newProfileMismatch(t thresholds) detector { return &profileMismatch{t, int64(t["percent"] * 10)} }
 
 func (r *profileMismatch) follow(e *Engine, _ *active, at place, change session.ChangeKind, s *session.Session) {
-	c := &at.port.Charge
-	if c.ID != s.ID || change == session.Closed {
+	c := at.port.Charge
+	if !c.of(s) || change == session.Closed {
 		return
 	}
 	c.Usual = 0
@@ -312,21 +315,21 @@ func (r *profileMismatch) follow(e *Engine, _ *active, at place, change session.
 }
 
 func (r *profileMismatch) see(p *port, stands level) level {
-	c := &p.Charge
+	c := p.Charge
 	if stands > none {
 		return unsure
 	}
-	if c.Usual == 0 || c.Model == nil || c.Model.Early == 0 || c.Model.Since > c.Start+10*minute {
+	if c == nil || c.Usual == 0 || c.Model == nil || c.Model.Early == 0 || c.Model.Since > c.Start+10*minute {
 		return none
 	}
-	if off := c.Model.Early - c.Usual; int64(max(off, -off))*1000 > int64(r.t["percent"]*10)*int64(c.Usual) {
+	if off := c.Model.Early - c.Usual; int64(max(off, -off))*1000 > r.perMille*int64(c.Usual) {
 		return info
 	}
 	return none
 }
 
 func (r *profileMismatch) tell(p *port, _ level) story {
-	c := &p.Charge
+	c := p.Charge
 	s := story{suspicion: "none"}
 	s.zh = fmt.Sprintf("这次充电功率 %s W，与该卡近期通常的 %s W 相差较大", whole(int64(c.Model.Early)), whole(int64(c.Usual)))
 	s.en = fmt.Sprintf("this charge draws %s W, unlike the %s W that is usual for the card", whole(int64(c.Model.Early)), whole(int64(c.Usual)))

@@ -15,41 +15,74 @@ import "pilewatch/devices"
 // same power on and off at an even beat, a power that neither rises nor falls
 // for hours. Each is a method that is asked after each tick.
 type model struct {
-	Zero  devices.Millis    `json:"zero"`            // from which ticks count their time
-	Since devices.Millis    `json:"since"`           // first reading of this stretch; 0: it rests
-	Peak  int32             `json:"peak"`            // mW, the highest median of the stretch
-	Early int32             `json:"early"`           // mW, the level after its start; 0: not known yet
-	Slow  int32             `json:"slow"`            // slowest fall of this taper, 1/10,000 a minute; -1: none was measured
-	Held  int32             `json:"held"`            // ticks in a row at which the fall stood still
-	Looks bool              `json:"looks"`           // the start of this stretch was looked at
-	Rests int32             `json:"rests,omitempty"` // stretches that ended
-	Fell  int32             `json:"fell"`            // tick time since which it falls
-	Most  int32             `json:"most"`            // mW, highest Peak of the session
-	Lone  [2]devices.Millis `json:"lone,omitempty"`  // the newest readings far over the charge, one alone each
-	Bin   bin               `json:"bin"`
-	Ticks ticks             `json:"ticks"`
-	Beat  beat              `json:"beat"`
-	Brief finding           `json:"brief"` // the stretch that ended last, when it was short
+	course
+	Bin   bin
+	Beat  beat
+	Odd   *odds // nil while one charger explains it
+	Curve sketch
+	Ticks ticks
+}
 
-	Found [kinds]finding `json:"found"`
-	Curve sketch         `json:"curve"` // of the whole session
+// course is how far a model has come with what draws without a rest.
+type course struct {
+	Zero  devices.Millis `json:"zero,omitempty"`  // from which ticks count their time
+	Since devices.Millis `json:"since,omitempty"` // first reading of this stretch; 0: it rests
+	Peak  int32          `json:"peak,omitempty"`  // mW, the highest median of the stretch
+	Early int32          `json:"early,omitempty"` // mW, the level after its start; 0: not known yet
+	Slow  int32          `json:"slow,omitempty"`  // slowest fall of this taper, 1/10,000 a minute; -1: none was measured
+	Held  int32          `json:"held,omitempty"`  // ticks in a row at which the fall stood still
+	Fell  int32          `json:"fell,omitempty"`  // tick time since which it falls
+	Most  int32          `json:"most,omitempty"`  // mW, highest Peak of the session
+	Rests int32          `json:"rests,omitempty"` // stretches that ended
+	Looks bool           `json:"looks,omitempty"` // the start of this stretch was looked at
+}
+
+// odds are what one charger does not explain.
+type odds struct {
+	Lone  [2]devices.Millis `json:"lone,omitzero"`  // the newest readings far over the charge, one alone each
+	Brief finding           `json:"brief,omitzero"` // the stretch that ended last, when it was short
+	Found [kinds]finding    `json:"found,omitzero"`
 	told
 }
 
 // told is what flags were raised for.
 type told struct {
-	Told   [kinds]bool    `json:"told"`
-	Second finding        `json:"second"` // what second_load was raised for
+	Told   [kinds]bool    `json:"told,omitzero"`
+	Second finding        `json:"second,omitzero"` // what second_load was raised for
 	Way    kind           `json:"way,omitempty"`
 	Calm   devices.Millis `json:"calm,omitempty"` // when second_load was cleared last
 }
 
 // bin gathers the readings of one tick.
 type bin struct {
-	T   devices.Millis `json:"t"`   // of the first
-	End devices.Millis `json:"end"` // of the newest reading
-	W   int64          `json:"w"`   // their sum
-	N   int64          `json:"n"`
+	T   devices.Millis `json:"t,omitempty"`   // of the first
+	End devices.Millis `json:"end,omitempty"` // of the newest reading
+	W   int64          `json:"w,omitempty"`   // their sum
+	N   int64          `json:"n,omitempty"`
+}
+
+// odd is where what one charger does not explain is noted.
+func (m *model) odd() *odds {
+	if m.Odd == nil {
+		m.Odd = &odds{}
+	}
+	return m.Odd
+}
+
+// found is the finding of a kind.
+func (m *model) found(k kind) finding {
+	if m.Odd == nil {
+		return finding{}
+	}
+	return m.Odd.Found[k]
+}
+
+// brief is the stretch that ended last, when it was short.
+func (m *model) brief() finding {
+	if m.Odd == nil {
+		return finding{}
+	}
+	return m.Odd.Brief
 }
 
 // kind says how a curve is not that of one charger.
@@ -180,7 +213,9 @@ func (m *model) rest(now devices.Millis) {
 		m.tick()
 		m.note(beating, now, m.Beat.off(now))
 		m.Rests++
-		m.Brief = m.short(now)
+		if f := m.short(now); f.At != 0 || m.Odd != nil {
+			m.odd().Brief = f
+		}
 	}
 	m.Since, m.Bin.W, m.Bin.N = 0, 0, 0
 }
@@ -195,7 +230,7 @@ func (m *model) hole(now devices.Millis, mW int32) {
 	}
 	m.tick()
 	if now-m.Bin.End > holeMost || !m.goesOn(int64(mW)) {
-		m.Beat = beat{Told: m.Beat.Told}
+		m.Beat.forget()
 		m.rest(m.Bin.End)
 		return
 	}
@@ -217,9 +252,11 @@ func (m *model) goesOn(mW int64) bool {
 
 // plain reports whether one charger explains all that was seen.
 func (m *model) plain() bool {
-	for k := range m.Found {
-		if m.Found[k].At != 0 {
-			return false
+	if m.Odd != nil {
+		for k := range m.Odd.Found {
+			if m.Odd.Found[k].At != 0 {
+				return false
+			}
 		}
 	}
 	return true
@@ -240,7 +277,7 @@ func (m *model) look(p *port, x *limits) {
 	m.note(risen, now, m.rise(x))
 	m.note(comesToStand, now, m.stand(x))
 	m.note(fallsAgain, now, m.knee(x))
-	if m.Found[peaks].At == 0 {
+	if m.found(peaks).At == 0 {
 		m.note(peaks, now, m.uneven(x))
 	}
 	m.note(steady, now, m.level(now, x))
@@ -249,12 +286,12 @@ func (m *model) look(p *port, x *limits) {
 
 // note keeps a finding: the first of its kind, and the newest of a rise.
 func (m *model) note(k kind, now devices.Millis, f finding) {
-	if f.After == 0 || m.Found[k].At != 0 && k != risen && k != surge {
+	if f.After == 0 || k != risen && k != surge && m.found(k).At != 0 {
 		return
 	}
 	if f.At == 0 {
 		f.At = now
 	}
 	f.Peak = m.Peak
-	m.Found[k] = f
+	m.odd().Found[k] = f
 }

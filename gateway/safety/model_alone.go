@@ -56,7 +56,7 @@ func (m *model) level(now devices.Millis, x *limits) (f finding) {
 	case m.Early >= heatLeast && age < flat:
 		flat, same, peak = flat*3/4, same/2, 1000+(peak-1000)*2/5
 	}
-	if m.Early == 0 || age < flat || m.Found[steady].At != 0 || int64(m.Peak)*1000 > int64(m.Early)*peak {
+	if m.Early == 0 || age < flat || m.found(steady).At != 0 || int64(m.Peak)*1000 > int64(m.Early)*peak {
 		return f
 	}
 	r := &m.Ticks

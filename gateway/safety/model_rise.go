@@ -2,6 +2,7 @@ package safety
 
 import (
 	"math"
+	"slices"
 
 	"pilewatch/devices"
 )
@@ -10,17 +11,19 @@ import (
 // the pre-charge of an empty pack at a tenth to a fifth of it. A second plug
 // leaves reports in between.
 func (m *model) stages(p *port) (f finding) {
-	w := &p.Recent
 	full := int64(m.Ticks.median(0, 2))
 	if int64(m.Ticks.low(0, 2))*10 < full*9 {
 		return f // it does not stay
 	}
 	var first, firstMid, last devices.Millis
 	low, mid := 0, 0
-	for i := w.len() - 1; i >= 0 && last == 0; i-- {
-		s := w.at(i)
+	var b [windowSize]sample
+	for _, s := range slices.Backward(p.Recent.back(&b, p.Now-m.Since)) {
 		if s.T < m.Since {
 			continue
+		}
+		if last != 0 {
+			break
 		}
 		switch share := int64(s.W) * 1000 / full; {
 		case share > stageMost:
@@ -173,23 +176,27 @@ func (m *model) cameBack(c int, level int32, drift int64) bool {
 // may be the meter's; the third alone within two hours is not, nor is one that
 // the energy register confirms.
 func (m *model) sudden(p *port, x *limits) (f finding) {
-	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settling || p.Recent.len() < 2 || p.Step.For > 150*second {
+	if m.Since == 0 || m.Peak == 0 || p.Now-m.Since < settling || p.Step.For > 150*second {
 		return f
 	}
-	base := m.Most
-	now, last := p.Recent.at(0), p.Recent.at(1)
+	base, now := m.Most, p.Recent.newest
 	limit := int64(base) + max(x.surge, int64(base)*x.surgeShare/1000)
 	if int64(now.W) < limit || int64(base)*1000 < int64(now.W)*stageLeast && p.Now-m.Since < preCharge {
+		return f
+	}
+	last, ok := p.Recent.last()
+	if !ok {
 		return f
 	}
 	f = finding{Before: base, After: now.W, At: now.T, Times: 1}
 	switch {
 	case int64(last.W) >= limit:
 		f.After = min(now.W, last.W)
-	case m.byRegister(p, base):
+	case byRegister(now, last, base):
 	default:
-		first := m.Lone[1]
-		m.Lone[0], m.Lone[1] = now.T, m.Lone[0]
+		lone := &m.odd().Lone
+		first := lone[1]
+		lone[0], lone[1] = now.T, lone[0]
 		if f.Times = 3; first == 0 || now.T-first > loneSpan {
 			return finding{}
 		}
@@ -198,8 +205,7 @@ func (m *model) sudden(p *port, x *limits) (f finding) {
 }
 
 // byRegister reports whether the energy register confirms the newest reading.
-func (m *model) byRegister(p *port, base int32) bool {
-	s := p.Recent.at(0)
-	span := s.T - p.Recent.at(1).T
-	return s.Reg >= 0 && span <= longestStep && int64(s.Reg)-int64(max(base, p.Recent.at(1).W))*int64(span)/mwhDivisor >= surgeEnergy
+func byRegister(now, last sample, base int32) bool {
+	span := now.T - last.T
+	return now.Reg >= 0 && span <= longestStep && int64(now.Reg)-int64(max(base, last.W))*int64(span)/mwhDivisor >= surgeEnergy
 }

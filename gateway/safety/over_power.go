@@ -39,7 +39,7 @@ func newOverPower(t thresholds) detector {
 }
 
 func (r *overPower) see(p *port, stands level) level {
-	if stands == none && int64(p.Recent.top) <= r.warn*9/10 {
+	if stands == none && p.Recent.top() <= r.warn*9/10 {
 		return none // whatever the mean is
 	}
 	mean, ok := p.Recent.mean(r.window)

@@ -39,7 +39,7 @@ func newOverTime(t thresholds) detector {
 }
 
 func (r *overTime) see(p *port, stands level) level {
-	if !p.Charge.Open {
+	if !p.Charge.open() {
 		return none
 	}
 	m := &p.Charge.Time
@@ -61,7 +61,7 @@ func (r *overTime) see(p *port, stands level) level {
 // limit is the power over which it counts: a float of up to 15 % of what the
 // charge drew (30 W, for hours) is no charging.
 func (r *overTime) limit(p *port) int64 {
-	if m := p.Charge.Model; m != nil {
+	if m := p.Charge.model(); m != nil {
 		return max(r.draw, int64(m.Most)*15/100)
 	}
 	return r.draw
@@ -85,7 +85,7 @@ func (r *overTime) count(p *port, m *timeMemory) {
 }
 
 func (r *overTime) tell(p *port, l level) story {
-	c := &p.Charge
+	c := p.Charge
 	limit := r.t["warn_h"]
 	if l == critical {
 		limit = r.t["critical_h"]

@@ -115,7 +115,7 @@ func (r *pileOffline) silence(e *Engine, now devices.Millis) {
 	spoke, quiet := 0, 0
 	for _, name := range e.order {
 		p := e.piles[name]
-		if p.Out || p.Heard == 0 && p.Will == 0 || p.Whole.Flags.level(r.ID) > none {
+		if p.Out || p.Heard == 0 && p.Will == 0 || p.Whole.flags().level(r.ID) > none {
 			continue
 		}
 		spoke++
@@ -132,7 +132,7 @@ func (r *pileOffline) silence(e *Engine, now devices.Millis) {
 		r.cut(e, now, newly)
 	default:
 		for _, p := range newly {
-			at := place{p, &p.Whole}
+			at := place{p, p.place(0)}
 			e.raise(at, r.active, "", warning, max(r.deadline(e, p), e.outage.Ended), r.tell(p))
 		}
 	}
@@ -171,7 +171,7 @@ func (r *pileOffline) cut(e *Engine, now devices.Millis, newly []*pile) {
 	e.outage.Piles, e.outage.Still = nil, 0
 	for _, name := range e.order {
 		p := e.piles[name]
-		if p.Whole.Flags.level(r.ID) == none && (p.Heard != 0 || p.Will != 0) && r.late(e, p, now) {
+		if p.Whole.flags().level(r.ID) == none && (p.Heard != 0 || p.Will != 0) && r.late(e, p, now) {
 			p.Out = true
 			e.outage.Piles = append(e.outage.Piles, name)
 			e.outage.Still++
@@ -195,8 +195,8 @@ func (r *pileOffline) cut(e *Engine, now devices.Millis, newly []*pile) {
 // when more than half of its piles are back; who is silent still has a flag of
 // its own from then on.
 func (r *pileOffline) back(e *Engine, p *pile, received devices.Millis) {
-	if len(p.Whole.Flags) > 0 {
-		e.clear(place{p, &p.Whole}, r.ID, "", received)
+	if p.Whole != nil {
+		e.clear(place{p, p.Whole}, r.ID, "", received)
 	}
 	if !p.Out {
 		return

@@ -34,17 +34,22 @@ func newUnauthorisedDraw(t thresholds) detector {
 
 func (r *unauthorisedDraw) see(p *port, stands level) level {
 	silent := p.State == devices.StateNone || p.State == devices.StateUnknown
-	draws := !p.Charge.Open && int64(p.W) > r.min && (p.State == devices.StateIdle || silent)
-	if p.Charge.Open || p.W < emptyMW {
-		p.Floats = false
+	draws := !p.Charge.open() && int64(p.W) > r.min && (p.State == devices.StateIdle || silent)
+	if p.Charge.open() || p.W < emptyMW {
+		p.float(false)
 	}
-	switch {
-	case !draws, silent && p.Floats:
-		p.Draws = 0
+	if !draws && p.Rare == nil {
 		return none
-	case p.Draws == 0 || p.Step.For > maxGap:
-		p.Draws = p.Now
-	case p.Now-p.Draws >= r.hold:
+	}
+	m := p.more()
+	switch {
+	case !draws, silent && m.Floats:
+		m.Draws = 0
+		p.spare()
+		return none
+	case m.Draws == 0 || p.Step.For > maxGap:
+		m.Draws = p.Now
+	case p.Now-m.Draws >= r.hold:
 		return critical
 	}
 	if stands > none {
@@ -62,7 +67,7 @@ func (r *unauthorisedDraw) tell(p *port, _ level) story {
 	s.en = fmt.Sprintf("the port has no session and yet has drawn power for %s minutes, now %s W", trim(r.t["hold_min"]), whole(int64(p.W)))
 	s.adviceZH = "请看看插口上接的是什么、插口断电后是否仍有电（继电器粘连）；若有人在用，请帮助刷卡充电；断不开电的请停用该口，联系设备维护人员。"
 	s.adviceEN = "See what is plugged in, and whether the port stays live when it is off (a welded relay); if somebody uses it, help to start a charge with a card; a port that cannot be switched off is to be closed, and the maintainer called."
-	s.numbers = numbers{"power_w": watts(int64(p.W)), "since": int64(p.Draws / 1000), "thresholds": r.t}
+	s.numbers = numbers{"power_w": watts(int64(p.W)), "since": int64(p.Rare.Draws / 1000), "thresholds": r.t}
 	s.curve = p.Recent.stretch(20 * minute)
 	return s
 }
@@ -87,16 +92,18 @@ func newOverstay(t thresholds) detector { return &overstay{t, t.minutes("after_m
 func (r *overstay) event(*Engine, *active, place, *devices.Event) {}
 
 func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
-	p := at.port
-	full := x.State == devices.StateFull || x.State == devices.StatePlugged && p.Full != 0
-	switch {
-	case !full && p.Full != 0:
+	p := at.port.Rare
+	was := p != nil && p.Full != 0
+	switch full := x.State == devices.StateFull || x.State == devices.StatePlugged && was; {
+	case !full && was:
 		p.Full = 0
 		e.clear(at, a.ID, "", x.Time)
+		at.port.spare()
 		return
 	case !full:
 		return
-	case p.Full == 0:
+	case !was:
+		p = at.port.more()
 		p.Full = x.Time
 	}
 	if x.Time-p.Full < r.after || p.Flags.level(a.ID) > none {
@@ -122,8 +129,8 @@ func (r *overstay) reading(e *Engine, a *active, at place, x *devices.Reading) {
 	s.en = fmt.Sprintf("it has been plugged in for %d minutes since it was full", mins)
 	s.adviceZH, s.adviceEN = "请提醒充满后拔下，把插口让给邻居。", "Ask to unplug it when it is full, so that a neighbour can charge."
 	s.numbers = numbers{"minutes": mins, "full_since": int64(p.Full / 1000), "thresholds": r.t}
-	if p.Charge.Open {
-		s.curve = p.Charge.Model.Curve.curve()
+	if c := at.port.Charge; c.open() {
+		s.curve = c.Model.Curve.curve()
 	}
 	e.raise(at, a, "", info, x.Time, s)
 }
@@ -157,8 +164,15 @@ type heat struct {
 func (r *portTemperature) event(*Engine, *active, place, *devices.Event) {}
 
 func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Reading) {
-	h := &at.port.Heat
-	if !x.Has.Has(devices.HasTemperature) || x.Time <= h.At {
+	h := at.port.Heat
+	if !x.Has.Has(devices.HasTemperature) {
+		return
+	}
+	if h == nil {
+		h = &heat{}
+		at.port.Heat = h
+	}
+	if x.Time <= h.At {
 		return
 	}
 	now, before := x.TempMC, h.Last
@@ -172,7 +186,7 @@ func (r *portTemperature) reading(e *Engine, a *active, at place, x *devices.Rea
 		h.Low[0] = min(h.Low[0], now)
 	}
 	h.Last, h.At = now, x.Time
-	l, stands := r.judge(int64(min(now, before)), int64(min(h.Low[0], h.Low[1])), two), at.port.Flags.level(a.ID)
+	l, stands := r.judge(int64(min(now, before)), int64(min(h.Low[0], h.Low[1])), two), at.port.flags().level(a.ID)
 	switch {
 	case l > none && l > stands:
 		s := r.tell(int64(now), int64(min(h.Low[0], h.Low[1])))
@@ -236,27 +250,29 @@ func (r *meterImbalance) status(e *Engine, a *active, p *pile, s *devices.Status
 		return
 	}
 	today := s.Time.Time().In(e.loc).Format("2006-01-02")
-	m := &p.Meter
-	if today == m.Day {
+	var was meter
+	if p.Meter != nil {
+		was = *p.Meter
+	}
+	if today == was.Day {
 		return
 	}
-	was := *m
-	*m = meter{today, s.MainMWh, p.PortsMWh}
+	p.Meter = &meter{today, s.MainMWh, p.PortsMWh}
 	if was.Day == "" || s.MainMWh < was.Main || today < was.Day {
 		return
 	}
 	main, ports := s.MainMWh-was.Main, p.PortsMWh-was.Ports
-	at := place{p, &p.Whole}
-	stands := p.Whole.Flags.level(a.ID) > none
+	stands := p.Whole.flags().level(a.ID) > none
 	if lost := main - ports; lost <= r.t.mWh("least_kwh") || lost*1000 <= main*int64(r.t["percent"]*10) {
 		if stands {
-			e.clear(at, a.ID, "", s.Time)
+			e.clear(place{p, p.Whole}, a.ID, "", s.Time)
 		}
 		return
 	}
 	if stands {
 		return
 	}
+	at := place{p, p.place(0)}
 	x := story{suspicion: "hardware"}
 	x.zh = fmt.Sprintf("总表一天走了 %s 度，各插口合计只有 %s 度，可能有插口之前的用电", kWh(main), kWh(ports))
 	x.en = fmt.Sprintf("in a day the main meter counted %s kWh and the ports only %s kWh: something may draw before the ports", kWh(main), kWh(ports))

@@ -40,9 +40,9 @@ func (r *resistiveLoad) limit(x *limits) {
 }
 
 func (r *resistiveLoad) see(p *port, stands level) level {
-	m := p.Charge.Model
-	if m != nil && stands == none {
-		if f := m.Brief; f.At == p.Now && f.After >= r.brief && f.Times <= int32(r.most/second) && (!p.late() || !near(p.W, f.After)) {
+	m := p.Charge.model()
+	if m != nil && m.Odd != nil && stands == none {
+		if f := m.Odd.Brief; f.At == p.Now && f.After >= r.brief && f.Times <= int32(r.most/second) && (!p.late() || !near(p.W, f.After)) {
 			m.note(brief, p.Now, f)
 		}
 	}
@@ -58,7 +58,7 @@ func near(now, was int32) bool {
 
 func (r *resistiveLoad) tell(p *port, _ level) story {
 	k := p.Charge.newest(brief, steady)
-	f := p.Charge.Model.Found[k]
+	f := p.Charge.Model.found(k)
 	s := story{suspicion: "appliance"}
 	if k == brief {
 		s.zh = fmt.Sprintf("约 %s W 的负载只用了 %d 分钟就一下子断开，像电热电器", whole(int64(f.After)), (f.Times+30)/60)

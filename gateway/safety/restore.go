@@ -131,9 +131,9 @@ func (e *Engine) eachFlag(visit func(row *standing)) {
 	walk(e.flags)
 	for _, name := range e.order {
 		p := e.piles[name]
-		walk(p.Whole.Flags)
+		walk(p.Whole.flags())
 		for _, q := range p.Ports {
-			walk(q.Flags)
+			walk(q.flags())
 		}
 	}
 }
@@ -161,7 +161,7 @@ func (e *Engine) adoptOffline(open []ledger.Flag) {
 			continue
 		}
 		p := e.pile(f.Pile)
-		e.adopt(&p.Whole.Flags, f)
+		e.adopt(&p.place(0).more().Flags, f)
 	}
 	if !cut {
 		e.endOutage(e.outage.Ended)

@@ -31,20 +31,21 @@ type Rule struct {
 	// it promises; 0 for any.
 	Coarsest time.Duration
 
-	build func(thresholds) detector
+	ofCharge bool // it looks at ports with an open session alone
+	build    func(thresholds) detector
 }
 
 // All are the rules, in the order in which they look at a reading.
 var All = []Rule{
 	{ID: "over_power", Version: 2, Defaults: overPowerDefaults, Max: overPowerMax, Coarsest: 6 * time.Minute, build: newOverPower},
 	{ID: "hot_burst", Version: 1, Defaults: hotBurstDefaults, Max: hotBurstMax, Coarsest: 150 * time.Second, build: newHotBurst},
-	{ID: "second_load", Version: 4, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 70 * time.Second, build: newSecondLoad},
-	{ID: "two_tapers", Version: 3, Defaults: twoTapersDefaults, Max: twoTapersMax, Coarsest: 6 * time.Minute, build: newTwoTapers},
-	{ID: "cycling_load", Version: 3, Defaults: cyclingLoadDefaults, Coarsest: 70 * time.Second, build: newCyclingLoad},
-	{ID: "resistive_load", Version: 3, Defaults: resistiveLoadDefaults, Coarsest: 6 * time.Minute, build: newResistiveLoad},
-	{ID: "excess_energy", Version: 2, Defaults: excessEnergyDefaults, build: newExcessEnergy},
-	{ID: "over_time", Version: 1, Defaults: overTimeDefaults, build: newOverTime},
-	{ID: "profile_mismatch", Version: 1, Defaults: profileMismatchDefaults, build: newProfileMismatch},
+	{ID: "second_load", Version: 4, Defaults: secondLoadDefaults, Max: secondLoadMax, Coarsest: 70 * time.Second, ofCharge: true, build: newSecondLoad},
+	{ID: "two_tapers", Version: 3, Defaults: twoTapersDefaults, Max: twoTapersMax, Coarsest: 6 * time.Minute, ofCharge: true, build: newTwoTapers},
+	{ID: "cycling_load", Version: 3, Defaults: cyclingLoadDefaults, Coarsest: 70 * time.Second, ofCharge: true, build: newCyclingLoad},
+	{ID: "resistive_load", Version: 3, Defaults: resistiveLoadDefaults, Coarsest: 6 * time.Minute, ofCharge: true, build: newResistiveLoad},
+	{ID: "excess_energy", Version: 2, Defaults: excessEnergyDefaults, ofCharge: true, build: newExcessEnergy},
+	{ID: "over_time", Version: 1, Defaults: overTimeDefaults, ofCharge: true, build: newOverTime},
+	{ID: "profile_mismatch", Version: 1, Defaults: profileMismatchDefaults, ofCharge: true, build: newProfileMismatch},
 	{ID: "card_concurrency", Version: 1, Defaults: cardConcurrencyDefaults, build: newCardConcurrency},
 	{ID: "household_volume", Version: 1, Defaults: householdVolumeDefaults, build: newHouseholdVolume},
 	{ID: "silent_bike", Version: 1, Defaults: silentBikeDefaults, build: newSilentBike},

@@ -53,16 +53,18 @@ func (r *secondLoad) limit(x *limits) {
 }
 
 func (r *secondLoad) see(p *port, stands level) level {
-	m := p.Charge.Model
+	m := p.Charge.model()
 	switch {
-	case m == nil:
+	case m == nil, m.Odd == nil && stands == none:
 		return none
+	case m.Odd == nil:
+		return unsure
 	case stands != none:
 		return r.goes(p)
 	}
 	for _, k := range [...]kind{surge, risen, inStages} {
-		if f := m.Found[k]; f.At > m.Calm {
-			m.Second, m.Way = f, k
+		if f := m.Odd.Found[k]; f.At > m.Odd.Calm {
+			m.Odd.Second, m.Odd.Way = f, k
 			return warning
 		}
 	}
@@ -71,17 +73,17 @@ func (r *secondLoad) see(p *port, stands level) level {
 
 // goes reports whether the added load is gone: 5 minutes near the level before it.
 func (r *secondLoad) goes(p *port) level {
-	f := &p.Charge.Model.Second
+	f := &p.Charge.Model.Odd.Second
 	mean, ok := p.Recent.mean(5 * minute)
 	if ok && p.Now-f.At > 6*minute && mean < int64(f.Before+(f.After-f.Before)/5) {
-		p.Charge.Model.Calm = p.Now
+		p.Charge.Model.Odd.Calm = p.Now
 		return none
 	}
 	return unsure
 }
 
 func (r *secondLoad) tell(p *port, _ level) story {
-	m := p.Charge.Model
+	m := p.Charge.Model.Odd
 	f := m.Second
 	from, to := whole(int64(f.Before)), whole(int64(f.After))
 	s := story{suspicion: "power_strip"}

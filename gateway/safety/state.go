@@ -37,9 +37,10 @@ func (e *Engine) WriteTo(w io.Writer) (int64, error) {
 	if e.due != nil {
 		f.Due, f.DuePort = e.due.pile.Name, e.due.port.Number
 	}
-	return lines.Write(w, f, func(yield func(*pile) bool) {
+	var x savedPile
+	return lines.Write(w, f, func(yield func(*savedPile) bool) {
 		for _, name := range e.order {
-			if !yield(e.piles[name]) {
+			if e.piles[name].save(&x); !yield(&x) {
 				return
 			}
 		}
@@ -51,22 +52,24 @@ func (e *Engine) WriteTo(w io.Writer) (int64, error) {
 func (e *Engine) ReadFrom(r io.Reader) (int64, error) {
 	var f stateFile
 	e.piles, e.order, e.latest, e.due = map[string]*pile{}, nil, nil, nil
-	n, err := lines.Read(r, &f, func(p *pile) {
+	l := loader{texts: map[string]string{}, room: make([]byte, 0, windowSize*sampleMost)}
+	n, err := lines.Read(r, &f, func(x *savedPile) {
+		p := l.pile(x)
 		e.piles[p.Name] = p
 		e.order = append(e.order, p.Name)
 	})
+	if err == nil {
+		err = l.err
+	}
 	if err != nil {
 		return n, fmt.Errorf("checkpoint of the safety rules: %w", err)
 	}
 	if f.Format != stateFormat {
 		return n, fmt.Errorf("checkpoint of the safety rules: format %d, and this program reads %d", f.Format, stateFormat)
 	}
-	e.registry, e.outage, e.flags, e.received = f.Registry, f.Outage, f.Flags, f.Received
+	e.registry, e.outage, e.flags, e.received = own(&l, f.Registry), own(&l, f.Outage), own(&l, f.Flags), f.Received
 	e.listens, e.ticked, e.asleep = f.Listens, f.Ticked, f.Asleep
-	e.hour, e.cards = f.Hour, f.Cards
-	if e.cards == nil {
-		e.cards = map[string]*cardMemory{}
-	}
+	e.hour, e.cards = f.Hour, l.cards(f.Cards)
 	if f.Registry.Zone != "" {
 		e.loc = location(f.Registry.Zone)
 	}

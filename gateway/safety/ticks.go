@@ -1,7 +1,6 @@
 package safety
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"pilewatch/devices"
@@ -116,27 +115,23 @@ func (r *ticks) middleWithin(i, j int, low, high int32) bool {
 	return under <= n/2 && over < n-n/2
 }
 
-// MarshalJSON writes the ticks as one flat list, oldest first.
-func (r ticks) MarshalJSON() ([]byte, error) {
-	flat := make([]int32, 0, 2*r.n)
+// flat gives the ticks for a checkpoint, oldest first: time and power.
+func (r *ticks) flat() []int32 {
+	out := make([]int32, 0, 2*r.n)
 	for i := r.n - 1; i >= 0; i-- {
-		flat = append(flat, r.t[i], r.w[i])
+		out = append(out, r.t[i], r.w[i])
 	}
-	return json.Marshal(flat)
+	return out
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (r *ticks) UnmarshalJSON(b []byte) error {
-	var flat []int32
-	if err := json.Unmarshal(b, &flat); err != nil {
-		return err
-	}
+// read takes what flat gave.
+func (r *ticks) read(flat []int32) error {
 	if len(flat)%2 != 0 || len(flat) > 2*tickCount {
 		return fmt.Errorf("%d numbers are no ticks", len(flat))
 	}
-	*r = ticks{}
-	for i := 0; i < len(flat); i += 2 {
-		r.push(flat[i], flat[i+1])
+	r.n = len(flat) / 2
+	for i := range r.n {
+		r.t[r.n-1-i], r.w[r.n-1-i] = flat[2*i], flat[2*i+1]
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (r *twoTapers) see(p *port, stands level) level {
 func (r *twoTapers) tell(p *port, _ level) story {
 	m := p.Charge.Model
 	k := p.Charge.newest(fallsAgain, comesToStand)
-	f := m.Found[k]
+	f := m.found(k)
 	peak, now := whole(int64(f.Peak)), whole(int64(f.After))
 	s := story{suspicion: "power_strip"}
 	if k == fallsAgain {
@@ -63,12 +63,13 @@ func (c *charge) found(stands level, kinds ...kind) level {
 	if stands != none {
 		return unsure // it is of the whole session, and ends with it
 	}
-	if c.Model == nil {
+	m := c.model()
+	if m == nil || m.Odd == nil {
 		return none
 	}
 	for _, k := range kinds {
-		if c.Model.Found[k].At != 0 && !c.Model.Told[k] {
-			c.Model.Told[k] = true
+		if m.Odd.Found[k].At != 0 && !m.Odd.Told[k] {
+			m.Odd.Told[k] = true
 			return warning
 		}
 	}
@@ -79,7 +80,7 @@ func (c *charge) found(stands level, kinds ...kind) level {
 func (c *charge) newest(kinds ...kind) kind {
 	best := kinds[0]
 	for _, k := range kinds[1:] {
-		if c.Model.Found[k].At > c.Model.Found[best].At {
+		if c.Model.found(k).At > c.Model.found(best).At {
 			best = k
 		}
 	}
