@@ -1,12 +1,6 @@
 package safety
 
-import (
-	"strings"
-
-	"github.com/goccy/go-json"
-
-	"pilewatch/devices"
-)
+import "pilewatch/devices"
 
 // What follows is a state as checkpoints have it: flat, and without what is empty. In
 // memory it is packed, for a city has a million ports.
@@ -137,8 +131,7 @@ func (b *beat) save() savedBeat {
 	return x
 }
 
-// loader makes piles of what was saved. A decoded text holds the whole line that it
-// stood in: so each is copied, and what repeats is kept once.
+// loader makes piles of what was saved. A text that repeats is kept once.
 type loader struct {
 	texts map[string]string
 	room  []byte
@@ -149,22 +142,11 @@ func (l *loader) text(s string) string {
 	if s == "" {
 		return ""
 	}
-	own, ok := l.texts[s]
+	kept, ok := l.texts[s]
 	if !ok {
-		own = strings.Clone(s)
-		l.texts[own] = own
+		l.texts[s], kept = s, s
 	}
-	return own
-}
-
-// own reads a value anew from a line of its own.
-func own[T any](l *loader, v T) (out T) {
-	b, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(b, &out)
-	}
-	l.note(err)
-	return out
+	return kept
 }
 
 func (l *loader) note(err error) {
@@ -175,7 +157,6 @@ func (l *loader) note(err error) {
 
 func (l *loader) pile(x *savedPile) *pile {
 	p := x.pile
-	p.Name = strings.Clone(p.Name)
 	if p.Meter != nil {
 		p.Meter.Day = l.text(p.Meter.Day)
 		if *p.Meter == (meter{}) {
@@ -206,14 +187,11 @@ func (l *loader) port(x *savedPort) *port {
 	}
 	if c := x.Charge; c != nil && c.ID != "" {
 		p.Charge = &charge{
-			ID: strings.Clone(c.ID), Open: c.Open, Card: l.text(c.Card), Building: l.text(c.Building), Household: l.text(c.Household), Start: c.Start,
+			ID: c.ID, Open: c.Open, Card: l.text(c.Card), Building: l.text(c.Building), Household: l.text(c.Household), Start: c.Start,
 			PackMWh: c.PackMWh, EnergyMWh: c.EnergyMWh, Model: l.model(c.Model), Usual: c.Usual, Seen: c.Seen, Full: c.Full, Time: c.Time,
 		}
 	}
-	p.Rare = &rare{Draws: x.Draws, Floats: x.Floats, Full: x.Full}
-	if x.Flags != nil {
-		p.Rare.Flags = own(l, x.Flags)
-	}
+	p.Rare = &rare{Draws: x.Draws, Floats: x.Floats, Full: x.Full, Flags: x.Flags}
 	for _, a := range x.Alarms {
 		a.Kind = l.text(a.Kind)
 		p.Rare.Alarms = append(p.Rare.Alarms, a)
@@ -252,12 +230,6 @@ func (l *loader) cards(saved map[string]*cardMemory) map[string]*cardMemory {
 	out := make(map[string]*cardMemory, len(saved))
 	for id, c := range saved {
 		c.Pile, c.Month = l.text(c.Pile), l.text(c.Month)
-		for i := range c.Open {
-			c.Open[i] = strings.Clone(c.Open[i])
-		}
-		for i := range c.Charges {
-			c.Charges[i].ID = strings.Clone(c.Charges[i].ID)
-		}
 		out[l.text(id)] = c
 	}
 	return out

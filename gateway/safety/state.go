@@ -67,7 +67,7 @@ func (e *Engine) ReadFrom(r io.Reader) (int64, error) {
 	if f.Format != stateFormat {
 		return n, fmt.Errorf("checkpoint of the safety rules: format %d, and this program reads %d", f.Format, stateFormat)
 	}
-	e.registry, e.outage, e.flags, e.received = own(&l, f.Registry), own(&l, f.Outage), own(&l, f.Flags), f.Received
+	e.registry, e.outage, e.flags, e.received = f.Registry, f.Outage, f.Flags, f.Received
 	e.listens, e.ticked, e.asleep = f.Listens, f.Ticked, f.Asleep
 	e.hour, e.cards = f.Hour, l.cards(f.Cards)
 	if f.Registry.Zone != "" {
