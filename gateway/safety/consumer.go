@@ -25,7 +25,8 @@ type Ledger interface {
 // Name is that of the consumer's cursor and of its checkpoint.
 const Name = "safety"
 
-// lookEvery is after how many entries the reporting intervals are looked at.
+// lookEvery is after how many entries the reporting intervals are looked at; where
+// there are many ports, after twice as many as those.
 const lookEvery = 2000
 
 // Consumer feeds an engine from the journal, and commits the flags together with
@@ -46,6 +47,7 @@ type Consumer struct {
 	saved    int             // bytes of the last checkpoint
 	coarse   map[string]bool // piles that were spoken of
 	unlooked int             // entries since that was looked at
+	ports    int             // as many as there were then
 	counts   counts
 	replayed int // entries between the last checkpoint and the cursor
 }
@@ -197,10 +199,10 @@ func (c *Consumer) TooCoarse() map[string][]string {
 
 // warnCoarse says once of a pile that it reports too seldom for a rule.
 func (c *Consumer) warnCoarse() {
-	if c.unlooked < lookEvery {
+	if c.unlooked < max(lookEvery, 2*c.ports) {
 		return
 	}
-	c.unlooked = 0
+	c.unlooked, c.ports = 0, c.engine.ports()
 	coarse := c.engine.TooCoarse()
 	for _, pile := range slices.Sorted(maps.Keys(coarse)) {
 		if !c.coarse[pile] {

@@ -358,6 +358,14 @@ func (p *pile) port(number uint8) *port {
 	return p.Ports[i]
 }
 
+// ports is how many there are.
+func (e *Engine) ports() (n int) {
+	for _, p := range e.piles {
+		n += len(p.Ports)
+	}
+	return n
+}
+
 // TooCoarse gives the rules that cannot see all that they promise, by pile,
 // because a port of it reports too seldom.
 func (e *Engine) TooCoarse() map[string][]string {
