@@ -66,6 +66,7 @@ type encoder struct {
 	keys  []portKey      // of each port, in order of appearance
 	text  []byte
 	raw   []byte
+	out   []byte
 }
 
 // blockContext is what encoder and decoder both know at an entry of a block.
@@ -124,7 +125,7 @@ func newEncoder() (*encoder, error) {
 	return &encoder{zw: zw, piles: map[string]int{}}, err
 }
 
-// encode gives the bytes of a block.
+// encode gives the bytes of a block, until the next is encoded.
 func (e *encoder) encode(entries []Entry) ([]byte, error) {
 	for i := range e.cols {
 		e.cols[i] = e.cols[i][:0]
@@ -329,7 +330,8 @@ func (e *encoder) pack(n int) []byte {
 	}
 	b = append(b, e.text...)
 	e.raw = b
-	return e.zw.EncodeAll(b, []byte{blockFormat})
+	e.out = e.zw.EncodeAll(b, append(e.out[:0], blockFormat))
+	return e.out
 }
 
 // appendColumn writes a column: how many, the greatest common divisor, and the
