@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	_ "time/tzdata" // days and tariffs are the estate's, also on a box without zones
@@ -29,14 +28,7 @@ const (
 	exitUsage  = 2
 )
 
-// gcPercent keeps the heap of a small box under twice what is in use; the
-// environment's GOGC has the last word.
-const gcPercent = 70
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
