@@ -77,8 +77,8 @@ func publishCity(b *testing.B, addr string, second func()) {
 }
 
 // BenchmarkCity lives five minutes of a city in five minutes, kills the gateway
-// and starts it again: how much of a core it takes, how much memory, and how long
-// until it is ready again.
+// and starts it again: how much of a core it takes, how much memory, how long until
+// it is ready again, and how long a stop takes.
 func BenchmarkCity(b *testing.B) {
 	b.Setenv("GOMEMLIMIT", "1350MiB") // as for any service with a bound: deploy/systemd has it
 	for b.Loop() {
@@ -102,7 +102,9 @@ func BenchmarkCity(b *testing.B) {
 		g = start(b, addr, "run", "--config", cfg) // until it is ready
 		b.ReportMetric(time.Since(began).Seconds(), "restart-s")
 		b.ReportMetric(used(b, g.cmd.Process.Pid).peak, "restart-MB")
+		began = time.Now()
 		g.stop()
+		b.ReportMetric(time.Since(began).Seconds(), "stop-s")
 		mosquitto.Stop()
 	}
 	b.ReportMetric(0, "ns/op")
