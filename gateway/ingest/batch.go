@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"time"
 
 	"pilewatch/devices"
@@ -92,10 +93,17 @@ func (b *Batch) begin(kind ledger.Kind, received devices.Millis) *ledger.Entry {
 	return e
 }
 
+// trim gives back room that the entries do not fill, for the ledger keeps the newest.
+func (b *Batch) trim() {
+	if n := len(b.Entries); cap(b.Entries) > n+n/4 {
+		b.Entries = slices.Clone(b.Entries)
+	}
+}
+
 // expect makes room for about as much as the batch before held.
 func (b *Batch) expect(before *Batch) {
 	n := len(before.Entries)
-	b.Entries = make([]ledger.Entry, 0, n+n/16+16)
+	b.Entries = make([]ledger.Entry, 0, n+n/16+1)
 	b.done = make([]func(error), 0, len(before.done))
 }
 

@@ -125,6 +125,7 @@ func (b *Batcher) Pending() *Batch { return b.cur }
 // have been committed.
 func (b *Batcher) Take(checkpoint bool) (*Batch, error) {
 	out := b.cur
+	out.trim()
 	b.since += len(out.Entries)
 	if b.since >= ledger.CheckpointAfter(b.saved) || checkpoint && (b.since > 0) {
 		if err := b.Checkpoint(out); err != nil {
