@@ -68,6 +68,9 @@ func TestSIGTERMUnderFullLoadLosesNothingAndTheNextStartRecoversNothing(t *testi
 	}
 	closedAll(t, g, len(l.charges))
 	checkSessions(t, g, l.charges)
+	if n := readingsIn(t, filepath.Join(dir, "data")); n != l.readings { // a register spans what is lost
+		t.Errorf("%d readings are in the journal, expected %d", n, l.readings)
+	}
 	if n := scan[int](t, filepath.Join(dir, "data"), "SELECT count(*) FROM flag"); n == 0 || busy == 0 {
 		t.Errorf("%d flags, %d stops under load", n, busy)
 	}

@@ -33,7 +33,8 @@ type Engine struct {
 	registry registry
 	loc      *time.Location
 	piles    map[string]*pile
-	order    []string // their names, sorted
+	order    []string // their names: see names
+	sorted   bool     // they are
 	latest   *pile    // found last
 	cards    map[string]*cardMemory
 	hour     devices.Millis // the newest hour of receipt that was looked at
@@ -327,12 +328,27 @@ func (e *Engine) pile(name string) *pile {
 	p := e.piles[name]
 	if p == nil {
 		p = &pile{Name: name}
-		e.piles[name] = p
-		i, _ := slices.BinarySearch(e.order, name)
-		e.order = slices.Insert(e.order, i, name)
+		e.add(p)
 	}
 	e.latest = p
 	return p
+}
+
+func (e *Engine) add(p *pile) {
+	n := len(e.order)
+	e.sorted = n == 0 || e.sorted && e.order[n-1] < p.Name
+	e.order = append(e.order, p.Name)
+	e.piles[p.Name] = p
+}
+
+// names gives the piles' names in order. They are sorted when asked for, not as they
+// come: somebody may make them up by the hundred thousand.
+func (e *Engine) names() []string {
+	if !e.sorted {
+		slices.Sort(e.order)
+		e.sorted = true
+	}
+	return e.order
 }
 
 // place finds a port, or the pile as a whole: port 0.
@@ -370,7 +386,7 @@ func (e *Engine) ports() (n int) {
 // because a port of it reports too seldom.
 func (e *Engine) TooCoarse() map[string][]string {
 	out := map[string][]string{}
-	for _, name := range e.order {
+	for _, name := range e.names() {
 		var slowest devices.Millis
 		for _, p := range e.piles[name].Ports {
 			slowest = max(slowest, p.Interval)

@@ -2,6 +2,7 @@ package safety
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -318,5 +319,25 @@ func TestFlagsNameNoCardAndNoRoom(t *testing.T) {
 				t.Errorf("%s accuses: %s %s", f.ID, f.Message, f.MessageEN)
 			}
 		}
+	}
+}
+
+// TestPilesThatAreMadeUpCostAsMuchAsOthers: the hundred thousandth as much as the first.
+func TestPilesThatAreMadeUpCostAsMuchAsOthers(t *testing.T) {
+	const parts, piles = 4, 40_000
+	e := New(Rules{})
+	var took [parts]time.Duration
+	for part := range took {
+		began := time.Now()
+		for i := range piles { // each before all others
+			e.pile(fmt.Sprintf("M%07d", parts*piles-part*piles-i))
+		}
+		took[part] = time.Since(began)
+	}
+	if took[parts-1] > 10*took[0]+100*time.Millisecond {
+		t.Errorf("%d piles each took %v", piles, took)
+	}
+	if names := e.names(); len(names) != parts*piles || !slices.IsSorted(names) || len(slices.Compact(names)) != parts*piles {
+		t.Errorf("%d names, in order: %v", len(names), slices.IsSorted(names))
 	}
 }

@@ -113,7 +113,7 @@ func (e *Engine) Silence(now devices.Millis, emit func(FlagChange)) {
 func (r *pileOffline) silence(e *Engine, now devices.Millis) {
 	var newly []*pile
 	spoke, quiet := 0, 0
-	for _, name := range e.order {
+	for _, name := range e.names() {
 		p := e.piles[name]
 		if p.Out || p.Heard == 0 && p.Will == 0 || p.Whole.flags().level(r.ID) > none {
 			continue
@@ -169,7 +169,7 @@ func (r *pileOffline) cut(e *Engine, now devices.Millis, newly []*pile) {
 		when = min(when, r.deadline(e, p))
 	}
 	e.outage.Piles, e.outage.Still = nil, 0
-	for _, name := range e.order {
+	for _, name := range e.names() {
 		p := e.piles[name]
 		if p.Whole.flags().level(r.ID) == none && (p.Heard != 0 || p.Will != 0) && r.late(e, p, now) {
 			p.Out = true

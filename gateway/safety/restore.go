@@ -129,7 +129,7 @@ func (e *Engine) eachFlag(visit func(row *standing)) {
 		}
 	}
 	walk(e.flags)
-	for _, name := range e.order {
+	for _, name := range e.names() {
 		p := e.piles[name]
 		walk(p.Whole.flags())
 		for _, q := range p.Ports {

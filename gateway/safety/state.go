@@ -39,7 +39,7 @@ func (e *Engine) WriteTo(w io.Writer) (int64, error) {
 	}
 	var x savedPile
 	return lines.Write(w, f, func(yield func(*savedPile) bool) {
-		for _, name := range e.order {
+		for _, name := range e.names() {
 			if e.piles[name].save(&x); !yield(&x) {
 				return
 			}
@@ -54,9 +54,7 @@ func (e *Engine) ReadFrom(r io.Reader) (int64, error) {
 	e.piles, e.order, e.latest, e.due = map[string]*pile{}, nil, nil, nil
 	l := loader{texts: map[string]string{}, room: make([]byte, 0, windowSize*sampleMost)}
 	n, err := lines.Read(r, &f, func(x *savedPile) {
-		p := l.pile(x)
-		e.piles[p.Name] = p
-		e.order = append(e.order, p.Name)
+		e.add(l.pile(x))
 	})
 	if err == nil {
 		err = l.err
