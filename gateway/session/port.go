@@ -100,15 +100,22 @@ func (p port) open(start devices.Millis, card, order string) {
 
 // freshID is the session's id; where the port had other sessions that began in
 // the same second, taken by the ledger's word, a counter is put behind it, so
-// that no bill is lost.
+// that no bill is lost. It is one more than the last: the first may be forgotten.
 func (p port) freshID(start devices.Millis, taken int) string {
-	base := ID(p.pile.Name, p.Number, start)
-	for n := taken + 1; ; n++ {
-		if id := Numbered(base, n); !p.knows(id) {
-			return id
+	last := taken
+	if o := p.Open; o != nil && sameSecond(o.Start, start) {
+		last = max(last, nth(o.ID))
+	}
+	for _, c := range p.closed() {
+		if sameSecond(c.Start, start) {
+			last = max(last, c.Nth)
 		}
 	}
+	return Numbered(ID(p.pile.Name, p.Number, start), last+1)
 }
+
+// sameSecond reports whether two instants give the same id.
+func sameSecond(a, b devices.Millis) bool { return a/1000 == b/1000 }
 
 // Numbered is the id of the nth session, from 1, of a port that began in one second.
 func Numbered(id string, n int) string {
@@ -116,10 +123,6 @@ func Numbered(id string, n int) string {
 		return id
 	}
 	return id + "-" + strconv.Itoa(n)
-}
-
-func (p port) knows(id string) bool {
-	return p.Open != nil && p.Open.ID == id || slices.ContainsFunc(p.closed(), func(c closedRef) bool { return p.idOf(c) == id })
 }
 
 func (p port) idOf(c closedRef) string { return Numbered(ID(p.pile.Name, p.Number, c.Start), c.Nth) }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"testing"
 
 	"pilewatch/devices"
@@ -103,5 +104,21 @@ func TestSettlementOfWhatTheLedgerKnows(t *testing.T) {
 	b.step(Input{Received: at("9h"), Event: &e, Prior: &Prior{ID: "P01-1-X", Start: at("0s"), EnergyMWh: 200_000}})
 	if len(b.log) != 1 || b.log[0].Kind != Settled || b.log[0].Session.ID != "P01-1-X" || b.log[0].Session.Quality != Disputed {
 		t.Errorf("changes %+v", b.log)
+	}
+}
+
+func TestEachSessionOfASecondHasAnIDOfItsOwn(t *testing.T) {
+	b := newBench(t)
+	for i := range 12 { // more than a port remembers of closed ones
+		b.event(devices.EventStart, fmt.Sprintf("%dms", 50*i), func(e *devices.Event) { e.Order = fmt.Sprint("A-", i) })
+	}
+	ids := map[string]bool{}
+	for _, c := range b.log {
+		if c.Kind == Opened {
+			ids[c.Session.ID] = true
+		}
+	}
+	if last := b.log[len(b.log)-1].Session.ID; len(ids) != 12 || last != "P01-1-20261123T120000Z-12" {
+		t.Errorf("%d ids of 12 sessions, the last %q", len(ids), last)
 	}
 }
