@@ -73,68 +73,41 @@ func Number(raw json.RawMessage) (x float64, ok bool) {
 	return x, err == nil
 }
 
-// powers are the powers of ten that a float64 holds, as far as they are needed here.
+// powers are the powers of ten that a point can divide by.
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// decimal gives what strconv.ParseFloat gives, and faster: a float64 holds digits
-// and power of ten exactly, so that their quotient is rounded once. ok is false for
-// what is not plain, and for -0, which no integer holds.
+// decimal gives what strconv.ParseFloat gives of at most 15 digits with or without
+// a point, in a quarter of the time: a float64 holds the digits and the power of
+// ten exactly, so that their quotient is rounded once. ok is false for anything else.
 func decimal(raw []byte) (x float64, ok bool) {
-	digits, decimals, n := leading(raw)
-	if n < len(raw) || digits == 0 && raw[0] == '-' {
+	text := raw
+	if text[0] == '-' {
+		text = text[1:]
+	}
+	var digits int64
+	n, point := 0, -1
+	for _, c := range text {
+		switch {
+		case c-'0' <= 9:
+			digits = digits*10 + int64(c-'0')
+			n++
+		case c == '.' && point < 0:
+			point = n
+		default:
+			return 0, false
+		}
+	}
+	if n == 0 || n >= len(powers) {
 		return 0, false
 	}
-	return float64(digits) / powers[decimals], true
-}
-
-// Milli reads the JSON number that text begins with in whole thousandths, as
-// devices.Milli rounds it, and gives its length. That is 0 for anything but a
-// number below 1e12 without exponent, of at most 15 digits.
-func Milli(text []byte) (v int64, n int) {
-	digits, decimals, n := leading(text)
-	if decimals > 3 {
-		v, _ = devices.Milli(float64(digits) / powers[decimals]) // so small a number fits
-		return v, n
+	x = float64(digits)
+	if point >= 0 {
+		x /= powers[n-point]
 	}
-	v = digits * [...]int64{1000, 100, 10, 1}[decimals]
-	if v >= 1e15 || v <= -1e15 { // below, what a float64 rounds is no half of a thousandth
-		return 0, 0
+	if len(text) < len(raw) {
+		x = -x
 	}
-	return v, n
-}
-
-// leading reads the JSON number that text begins with as digits, in which a point
-// stands before the last so many decimals, and gives its length: 0 for none, and
-// for one of more than 15 digits. An exponent is no part of it.
-func leading(text []byte) (digits int64, decimals, n int) {
-	i, sign := 0, int64(1)
-	if i < len(text) && text[i] == '-' {
-		i, sign = 1, -1
-	}
-	first := i
-	for i < len(text) && text[i]-'0' <= 9 {
-		digits = digits*10 + int64(text[i]-'0')
-		i++
-	}
-	whole := i - first
-	if whole == 0 || whole > 1 && text[first] == '0' {
-		return 0, 0, 0
-	}
-	if i < len(text) && text[i] == '.' {
-		i++
-		point := i
-		for i < len(text) && text[i]-'0' <= 9 {
-			digits = digits*10 + int64(text[i]-'0')
-			i++
-		}
-		if decimals = i - point; decimals == 0 {
-			return 0, 0, 0
-		}
-	}
-	if whole+decimals > 15 {
-		return 0, 0, 0
-	}
-	return sign * digits, decimals, i
+	return x, true
 }
 
 // Text gives the string in raw; ok is false for anything else.
@@ -157,19 +130,11 @@ func Port(x float64) (uint8, *devices.Reject) {
 // devices.MinPowerMW and devices.MaxPowerMW.
 func SetPower(r *devices.Reading, watts float64) *devices.Reject {
 	mw, ok := devices.Milli(watts)
-	if !ok || !SetPowerMW(r, mw) {
+	if !ok || mw < devices.MinPowerMW || mw > devices.MaxPowerMW {
 		return devices.Rejectf(devices.BadPower, "power %v W, expected -1 to 100000", watts)
 	}
-	return nil
-}
-
-// SetPowerMW sets the power of r, unless it is out of bounds.
-func SetPowerMW(r *devices.Reading, mw int64) (ok bool) {
-	if mw < devices.MinPowerMW || mw > devices.MaxPowerMW {
-		return false
-	}
 	r.PowerMW = mw
-	return true
+	return nil
 }
 
 // Set sets one optional quantity of r, in the base unit: Wh for the registers,
@@ -178,17 +143,8 @@ func SetPowerMW(r *devices.Reading, mw int64) (ok bool) {
 // HasPowerFactor and HasTemperature.
 func Set(r *devices.Reading, what devices.Fields, x float64) *devices.Reject {
 	v, ok := devices.Milli(x)
-	if !ok || !SetMilli(r, what, v) {
+	if !ok || !fits(what, v) {
 		return notANumber(what, x)
-	}
-	return nil
-}
-
-// SetMilli sets one optional quantity of r as Set does, in thousandths, unless it
-// does not fit.
-func SetMilli(r *devices.Reading, what devices.Fields, v int64) (ok bool) {
-	if !fits(what, v) {
-		return false
 	}
 	switch what {
 	case devices.HasEnergy:
@@ -205,7 +161,7 @@ func SetMilli(r *devices.Reading, what devices.Fields, v int64) (ok bool) {
 		r.TempMC = int32(v)
 	}
 	r.Has |= what
-	return true
+	return nil
 }
 
 // SetStatus sets one quantity of s: HasEnergy (the main meter, Wh),

@@ -40,14 +40,6 @@ func FuzzNumber(f *testing.F) {
 		if wantOK := err == nil && strings.IndexAny(raw, "-0123456789") == 0; ok != wantOK || ok && math.Float64bits(x) != math.Float64bits(want) {
 			t.Errorf("%q: %v, %v, want %v, %v", raw, x, ok, want, err)
 		}
-		v, n := Milli([]byte(raw))
-		if n == 0 {
-			return
-		}
-		want, err = strconv.ParseFloat(raw[:n], 64)
-		if milli, fits := devices.Milli(want); err != nil || !json.Valid([]byte(raw[:n])) || !fits || v != milli {
-			t.Errorf("%q: %d of %d bytes, want %d", raw, v, n, milli)
-		}
 	})
 }
 
@@ -59,22 +51,6 @@ func TestDecimalsAreReadAsTheLibraryReadsThem(t *testing.T) {
 			t.Fatalf("%s: %v, %v, want %v", raw, x, ok, want)
 		}
 	})
-}
-
-func TestThousandthsAreReadAsTheyAreRounded(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		raw := rapid.StringMatching(`-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,3})?|-?[0-9]\.[0-9]{4,14}`).Draw(t, "raw")
-		v, n := Milli([]byte(raw + "}"))
-		x, _ := strconv.ParseFloat(raw, 64)
-		if want, ok := devices.Milli(x); n != len(raw) || !ok || v != want {
-			t.Fatalf("%s: %d of %d bytes, want %d, %v", raw, v, n, want, ok)
-		}
-	})
-	for _, raw := range []string{"", "-", ".5", "5.", "05", "-00", "null", `"5"`, "1000000000000", "1234567890123456"} {
-		if v, n := Milli([]byte(raw)); n != 0 {
-			t.Errorf("%s: taken as %d", raw, v)
-		}
-	}
 }
 
 func TestWhatDoesNotFitIsRefused(t *testing.T) {
