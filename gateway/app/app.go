@@ -296,7 +296,7 @@ func (a *App) makeRunners() error {
 			o.Gather = time.Second // a request has its price
 		}
 		r := feed.NewRunner(a.ledger, c, o)
-		if c == feed.Consumer(a.safety) {
+		if c.Name() == safety.Name {
 			a.pipeline.Pace(func(ctx context.Context) { r.Near(ctx, rulesBehind, rulesWait) })
 		}
 		a.runners = append(a.runners, r)

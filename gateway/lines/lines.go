@@ -20,14 +20,15 @@ import (
 func Write[T any](w io.Writer, head any, parts iter.Seq[T]) (int64, error) {
 	c := counter{w: w}
 	e := json.NewEncoder(&c)
-	err := e.Encode(head)
-	if err == nil {
-		parts(func(p T) bool {
-			err = e.Encode(p)
-			return err == nil
-		})
+	if err := e.Encode(head); err != nil {
+		return c.n, err
 	}
-	return c.n, err
+	for p := range parts {
+		if err := e.Encode(p); err != nil {
+			return c.n, err
+		}
+	}
+	return c.n, nil
 }
 
 // counter counts what is written through it.
@@ -48,7 +49,6 @@ func Read[T any](r io.Reader, head any, part func(*T)) (n int64, err error) {
 	b := bufio.NewReaderSize(r, 1<<16)
 	var line []byte
 	for i := 0; ; i++ {
-		var err error
 		line, err = readLine(b, line[:0])
 		n += int64(len(line))
 		if text := bytes.TrimSpace(line); len(text) > 0 {
@@ -85,4 +85,16 @@ func readLine(b *bufio.Reader, buf []byte) ([]byte, error) {
 			return buf, err
 		}
 	}
+}
+
+// Texts keeps one copy of each text, for a state in which many parts have the same.
+type Texts map[string]string
+
+// One gives the copy of a text.
+func (t Texts) One(s string) string {
+	kept, ok := t[s]
+	if !ok {
+		t[s], kept = s, s
+	}
+	return kept
 }

@@ -1,6 +1,9 @@
 package safety
 
-import "pilewatch/devices"
+import (
+	"pilewatch/devices"
+	"pilewatch/gateway/lines"
+)
 
 // What follows is a state as checkpoints have it: flat, and without what is empty. In
 // memory it is packed, for a city has a million ports.
@@ -133,20 +136,9 @@ func (b *beat) save() savedBeat {
 
 // loader makes piles of what was saved. A text that repeats is kept once.
 type loader struct {
-	texts map[string]string
+	texts lines.Texts
 	room  []byte
 	err   error
-}
-
-func (l *loader) text(s string) string {
-	if s == "" {
-		return ""
-	}
-	kept, ok := l.texts[s]
-	if !ok {
-		l.texts[s], kept = s, s
-	}
-	return kept
 }
 
 func (l *loader) note(err error) {
@@ -158,7 +150,7 @@ func (l *loader) note(err error) {
 func (l *loader) pile(x *savedPile) *pile {
 	p := x.pile
 	if p.Meter != nil {
-		p.Meter.Day = l.text(p.Meter.Day)
+		p.Meter.Day = l.texts.One(p.Meter.Day)
 		if *p.Meter == (meter{}) {
 			p.Meter = nil
 		}
@@ -180,20 +172,20 @@ func (l *loader) port(x *savedPort) *port {
 	l.note(err)
 	p := &port{
 		Number: x.Number, Newest: x.Newest, Now: x.Now, W: x.W, Step: x.Step, Interval: x.Interval, Recent: recent, Joined: x.Joined,
-		Register: register{x.Register.MWh, l.text(x.Register.Order)}, Kind: x.Register.Kind, Load: x.Load, Ticked: x.Ticked, State: x.State,
+		Register: register{x.Register.MWh, l.texts.One(x.Register.Order)}, Kind: x.Register.Kind, Load: x.Load, Ticked: x.Ticked, State: x.State,
 	}
 	if x.Heat != nil && *x.Heat != (heat{}) {
 		p.Heat = x.Heat
 	}
 	if c := x.Charge; c != nil && c.ID != "" {
 		p.Charge = &charge{
-			ID: c.ID, Open: c.Open, Card: l.text(c.Card), Building: l.text(c.Building), Household: l.text(c.Household), Start: c.Start,
+			ID: c.ID, Open: c.Open, Card: l.texts.One(c.Card), Building: l.texts.One(c.Building), Household: l.texts.One(c.Household), Start: c.Start,
 			PackMWh: c.PackMWh, EnergyMWh: c.EnergyMWh, Model: l.model(c.Model), Usual: c.Usual, Seen: c.Seen, Full: c.Full, Time: c.Time,
 		}
 	}
 	p.Rare = &rare{Draws: x.Draws, Floats: x.Floats, Full: x.Full, Flags: x.Flags}
 	for _, a := range x.Alarms {
-		a.Kind = l.text(a.Kind)
+		a.Kind = l.texts.One(a.Kind)
 		p.Rare.Alarms = append(p.Rare.Alarms, a)
 	}
 	if x.Rhythm != nil && x.Rhythm.N > 0 {
@@ -229,8 +221,8 @@ func (x *savedBeat) load() *beat {
 func (l *loader) cards(saved map[string]*cardMemory) map[string]*cardMemory {
 	out := make(map[string]*cardMemory, len(saved))
 	for id, c := range saved {
-		c.Pile, c.Month = l.text(c.Pile), l.text(c.Month)
-		out[l.text(id)] = c
+		c.Pile, c.Month = l.texts.One(c.Pile), l.texts.One(c.Month)
+		out[l.texts.One(id)] = c
 	}
 	return out
 }

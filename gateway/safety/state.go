@@ -52,7 +52,7 @@ func (e *Engine) WriteTo(w io.Writer) (int64, error) {
 func (e *Engine) ReadFrom(r io.Reader) (int64, error) {
 	var f stateFile
 	e.piles, e.order, e.latest, e.due = map[string]*pile{}, nil, nil, nil
-	l := loader{texts: map[string]string{}, room: make([]byte, 0, windowSize*sampleMost)}
+	l := loader{texts: lines.Texts{}, room: make([]byte, 0, windowSize*sampleMost)}
 	n, err := lines.Read(r, &f, func(x *savedPile) {
 		e.add(l.pile(x))
 	})

@@ -152,15 +152,9 @@ func (e *eventKeys) add(k eventKey) bool {
 type unpacker string
 
 func (u *unpacker) int() int64 {
-	var x uint64
-	for i := 0; ; i++ {
-		c := (*u)[i]
-		x |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			*u = (*u)[i+1:]
-			return int64(x>>1) ^ -int64(x&1)
-		}
-	}
+	x, n := binary.Varint([]byte((*u)[:min(len(*u), binary.MaxVarintLen64)])) // so few bytes are no allocation
+	*u = (*u)[n:]
+	return x
 }
 
 func (u *unpacker) text() string {

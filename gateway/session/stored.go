@@ -130,7 +130,7 @@ func (st *storer) plan(t *tariff.Tariff) json.RawMessage {
 // ReadFrom makes the state what WriteTo wrote. With an error it stays as it was.
 func (s *State) ReadFrom(r io.Reader) (int64, error) {
 	var head storedHead
-	re := restorer{plans: map[string]*tariff.Tariff{}, words: map[string]string{}}
+	re := restorer{plans: map[string]*tariff.Tariff{}, texts: lines.Texts{}}
 	n, err := lines.Read(r, &head, func(p *storedPile) { re.add(&head, p) })
 	if err != nil {
 		return n, fmt.Errorf("checkpoint of the session state: %w", err)
@@ -151,7 +151,7 @@ type restorer struct {
 	state *State
 	err   error
 	plans map[string]*tariff.Tariff
-	words map[string]string
+	texts lines.Texts
 }
 
 func (re *restorer) begin(head *storedHead) {
@@ -207,7 +207,7 @@ func (re *restorer) port(p *PileState, q *PortState, f *storedPort) {
 func (re *restorer) open(p *PileState, f *storedOpen) *OpenSession {
 	o := f.OpenSession
 	o.Plan = re.plan(f.Plan, o.Start)
-	o.SettledReason = re.word(o.SettledReason)
+	o.SettledReason = re.texts.One(o.SettledReason)
 	re.share(p, &o.Session)
 	if o.Low != nil {
 		re.share(p, o.Low)
@@ -218,23 +218,14 @@ func (re *restorer) open(p *PileState, f *storedOpen) *OpenSession {
 
 // share lets a session have the texts that others have.
 func (re *restorer) share(p *PileState, s *Session) {
-	s.Pile, s.Building, s.Tariff, s.Reason = p.Name, re.word(s.Building), re.word(s.Tariff), re.word(s.Reason)
+	s.Pile, s.Building, s.Tariff, s.Reason = p.Name, re.texts.One(s.Building), re.texts.One(s.Tariff), re.texts.One(s.Reason)
 	if h := re.state.rules.holder(s.Card, s.Start).Household; h == s.Household {
 		s.Household = h
 	}
 	s.Bands = slices.Clone(s.Bands) // what was read has room for more
 	for i := range s.Bands {
-		s.Bands[i].Name = re.word(s.Bands[i].Name)
+		s.Bands[i].Name = re.texts.One(s.Bands[i].Name)
 	}
-}
-
-// word gives the one copy of a text.
-func (re *restorer) word(s string) string {
-	if w, ok := re.words[s]; ok {
-		return w
-	}
-	re.words[s] = s
-	return s
 }
 
 // plan gives the one copy of a tariff: that of the settings, where it is the same.
